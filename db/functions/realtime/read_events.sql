@@ -1,0 +1,42 @@
+-- One query for all topics that have something new: a walk down the primary key for each. Offsets
+-- are in commit order, so a snapshot that sees an offset sees all before it.
+CREATE OR REPLACE FUNCTION realtime.read_events(
+    p_topics text[],
+    p_afters bigint[],
+    p_limit integer
+)
+RETURNS TABLE (topic text, event_offset bigint, id uuid, event text, payload json, epoch text)
+LANGUAGE sql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT
+        asked.topic,
+        found.event_offset,
+        found.id,
+        found.event,
+        found.payload,
+        (SELECT log.epoch FROM realtime.log AS log)
+    FROM unnest(p_topics, p_afters) AS asked (topic, after)
+    CROSS JOIN LATERAL (
+        SELECT
+            event.event_offset,
+            event.id,
+            event.event,
+            event.payload
+        FROM realtime.events AS event
+        WHERE event.topic = asked.topic AND event.event_offset > asked.after
+        ORDER BY event.event_offset
+        LIMIT p_limit
+    ) AS found
+    ORDER BY asked.topic, found.event_offset;
+$$;
+
+REVOKE ALL ON FUNCTION realtime.read_events(text[], bigint[], integer) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION realtime.read_events(text[], bigint[], integer) TO roost_gateway;
+
+COMMENT ON FUNCTION realtime.read_events(text[], bigint[], integer) IS
+'For each topic, up to p_limit events after an offset, in order. For the gateway, which has asked
+join_topic before it passes them on.';

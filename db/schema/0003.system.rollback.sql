@@ -1,0 +1,16 @@
+-- CASCADE: the functions that name these types come and go with the files below db/functions.
+DROP TABLE roost.server_secrets CASCADE;
+
+DROP TABLE roost.error_codes CASCADE;
+
+DROP TABLE roost.migration_checksums CASCADE;
+
+DROP DOMAIN roost.json_object CASCADE;
+
+DROP FUNCTION roost.current_session_id() CASCADE;
+
+DROP FUNCTION roost.current_device_id() CASCADE;
+
+DROP FUNCTION roost.current_user_id() CASCADE;
+
+DROP FUNCTION roost.uuid_v7() CASCADE;

@@ -1,0 +1,16 @@
+-- Functions over these go along. The next `roost migrate` makes them again.
+DROP TYPE roost.refreshed CASCADE;
+
+DROP TYPE roost.refresh_outcome CASCADE;
+
+DROP TYPE roost.sign_in_candidate CASCADE;
+
+DROP TYPE roost.signed_in CASCADE;
+
+DROP TYPE roost.auth_user CASCADE;
+
+DROP TYPE roost.session CASCADE;
+
+DROP TABLE roost.login_attempts CASCADE;
+
+DROP TABLE roost.sessions CASCADE;

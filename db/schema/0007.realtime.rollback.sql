@@ -1,0 +1,5 @@
+DROP TABLE realtime.events;
+
+DROP TABLE realtime.topics;
+
+DROP TABLE realtime.log;

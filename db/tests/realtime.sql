@@ -1,0 +1,549 @@
+-- Realtime: publishing, joining, reading the log, its partitions, waking the relays; each kind of
+-- caller, each refusal. That a notification goes out at commit is for tests/test_realtime.py.
+BEGIN;
+
+SELECT plan(166);
+
+SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
+SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
+SELECT make_user('00000000-0000-7000-8000-00000000000c', 'outsider@example.com');
+SELECT make_session(
+    '00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-0000000000da',
+    '00000000-0000-7000-8000-0000000000ea'
+);
+SELECT make_session(
+    '00000000-0000-7000-8000-00000000000b', '00000000-0000-7000-8000-0000000000db',
+    '00000000-0000-7000-8000-0000000000eb'
+);
+INSERT INTO roost.devices (id, user_id, status)
+VALUES
+(
+    '00000000-0000-7000-8000-0000000000d0', '00000000-0000-7000-8000-00000000000a', 'revoked'
+);
+INSERT INTO roost.conversations (id, user_id, last_seq)
+VALUES
+('00000000-0000-7000-9000-000000000001', '00000000-0000-7000-8000-00000000000a', 0),
+('00000000-0000-7000-9000-000000000002', '00000000-0000-7000-8000-00000000000b', 7);
+INSERT INTO roost.conversation_participants (conversation_id, user_id, role, left_at)
+VALUES
+(
+    '00000000-0000-7000-9000-000000000001', '00000000-0000-7000-8000-00000000000a', 'owner', NULL
+),
+(
+    '00000000-0000-7000-9000-000000000001', '00000000-0000-7000-8000-00000000000b', 'viewer', NULL
+),
+(
+    '00000000-0000-7000-9000-000000000002', '00000000-0000-7000-8000-00000000000b', 'owner', NULL
+),
+(
+    '00000000-0000-7000-9000-000000000002', '00000000-0000-7000-8000-00000000000a', 'member', now()
+);
+UPDATE realtime.log SET epoch = 'first';
+
+-- Who may call
+SELECT throws_ok(
+    calling(caller.role, '00000000-0000-7000-8000-00000000000a', called.query),
+    '42501',
+    NULL,
+    format('%s may not: %s', caller.role, called.query)
+)
+FROM (
+    VALUES
+        ('SELECT realtime.publish(''user:1'', ''x'', ''{}'')', 'roost_api'),
+        ('SELECT realtime.append(''user:1'', 1, ''x'', ''{}'')', 'roost_api'),
+        ('SELECT realtime.wake(''user:1'')', 'roost_api'),
+        ('SELECT realtime.can_join(''user:1'')', NULL),
+        ('SELECT realtime.last_offset(''user:1'')', NULL),
+        ('SELECT realtime.join_topic(''user:1'')', 'roost_user'),
+        ('SELECT realtime.read_events(''{}'', ''{}'', 1)', 'roost_gateway'),
+        ('SELECT realtime.get_epoch()', 'roost_gateway'),
+        ('SELECT realtime.maintain_partitions()', 'roost_gateway'),
+        ('SELECT roost.find_ended_sessions(''{}'')', 'roost_gateway')
+) AS called (query, allowed)
+JOIN (
+    VALUES ('roost_anon'), ('roost_user'), ('roost_service'), ('roost_gateway'), ('roost_api')
+) AS caller (role) ON caller.role IS DISTINCT FROM called.allowed;
+SELECT throws_ok(
+    calling('roost_api', '00000000-0000-7000-8000-00000000000a', format('SELECT FROM %s', name)),
+    '42501',
+    NULL,
+    'roost_api may not read ' || name
+)
+FROM (VALUES ('realtime.log'), ('realtime.topics'), ('realtime.events')) AS relation (name);
+SELECT is_empty('SELECT FROM realtime.events', 'and nothing was published');
+
+-- publish: offsets count up within a topic, and topics do not share them
+SELECT set_config('roost.device_id', '00000000-0000-7000-8000-0000000000da', true);
+SELECT is(
+    as_caller(
+        'roost_api',
+        '00000000-0000-7000-8000-00000000000a',
+        format('SELECT realtime.publish(%L, %L, %L)', sent.topic, sent.event, sent.payload)
+    ),
+    sent.offset_,
+    format('%s on %s is event %s', sent.event, sent.topic, sent.offset_)
+)
+FROM (
+    VALUES
+        ('user:00000000-0000-7000-8000-00000000000a', 'a.one', '{"b": 1,  "a": [null]}', '1'),
+        ('user:00000000-0000-7000-8000-00000000000a', 'a.two', '"text"', '2'),
+        ('device:00000000-0000-7000-8000-0000000000da', 'd.one', '{}', '1'),
+        ('user:00000000-0000-7000-8000-00000000000a', 'a.three', 'null', '3'),
+        ('conversation:00000000-0000-7000-9000-000000000001', 'c.one', '{}', '1'),
+        ('conversation:00000000-0000-7000-9000-000000000002', 'c.eight', '{}', '8')
+) AS sent (topic, event, payload, offset_);
+SELECT results_eq(
+    $$
+        SELECT event_offset, event, payload::text, actor_id, device_id
+        FROM realtime.events
+        WHERE topic = 'user:00000000-0000-7000-8000-00000000000a'
+        ORDER BY event_offset
+    $$,
+    $$ VALUES
+        (
+            1::bigint, 'a.one', '{"b": 1,  "a": [null]}',
+            '00000000-0000-7000-8000-00000000000a'::uuid,
+            '00000000-0000-7000-8000-0000000000da'::uuid
+        ),
+        (
+            2::bigint, 'a.two', '"text"', '00000000-0000-7000-8000-00000000000a'::uuid,
+            '00000000-0000-7000-8000-0000000000da'::uuid
+        ),
+        (
+            3::bigint, 'a.three', 'null', '00000000-0000-7000-8000-00000000000a'::uuid,
+            '00000000-0000-7000-8000-0000000000da'::uuid
+        )
+    $$,
+    'events are kept as they were written, with who did it on which device'
+);
+SELECT is(
+    (SELECT last_seq FROM roost.conversations WHERE id = '00000000-0000-7000-9000-000000000002'),
+    8::bigint,
+    'a conversation gives out the offsets of its topic itself'
+);
+SELECT is_empty(
+    $$ SELECT FROM realtime.topics WHERE topic LIKE 'conversation:%' $$,
+    'and has no row among the topics'
+);
+SELECT is(
+    realtime.last_offset(topic.name),
+    topic.newest,
+    format('the newest offset of %s is %s', topic.name, topic.newest)
+)
+FROM (
+    VALUES
+        ('user:00000000-0000-7000-8000-00000000000a', 3::bigint),
+        ('user:00000000-0000-7000-8000-00000000000b', 0),
+        ('conversation:00000000-0000-7000-9000-000000000002', 8),
+        ('conversation:00000000-0000-7000-9000-000000000003', 0)
+) AS topic (name, newest);
+
+-- publish: what is refused takes no offset
+SELECT throws_ok(
+    calling(
+        'roost_api',
+        NULL,
+        format('SELECT realtime.publish(%L, %L, %L)', sent.topic, sent.event, sent.payload)
+    ),
+    sent.sqlstate,
+    NULL,
+    'refused: ' || sent.why
+)
+FROM (
+    VALUES
+        ('conversation:00000000-0000-7000-9000-000000000003', 'x', '{}', 'P0002', 'unknown'),
+        ('conversation:one', 'x', '{}', '22P02', 'no identifier'),
+        ('User:1', 'x', '{}', '23514', 'a topic in capitals'),
+        ('user', 'x', '{}', '23514', 'a topic without a name'),
+        (E'user:\n!session:1', 'x', '{}', '23514', 'a topic of two lines'),
+        ('user:' || repeat('x', 201), 'x', '{}', '23514', 'a long topic'),
+        ('user:00000000-0000-7000-8000-00000000000a', 'X', '{}', '23514', 'an event in capitals'),
+        ('user:00000000-0000-7000-8000-00000000000a', 'x"', '{}', '23514', 'a quote in an event'),
+        ('user:00000000-0000-7000-8000-00000000000a', 'x', '{', '22P02', 'no JSON'),
+        ('user:00000000-0000-7000-8000-00000000000a', 'x', NULL, '23502', 'no payload')
+) AS sent (topic, event, payload, sqlstate, why);
+SELECT is(
+    realtime.last_offset('user:00000000-0000-7000-8000-00000000000a'),
+    3::bigint,
+    'and the topic is where it was'
+);
+SELECT is((SELECT count(*) FROM realtime.events), 6::bigint, 'and so is the log');
+
+-- append
+SELECT lives_ok(
+    calling(
+        'roost_api',
+        NULL,
+        $$
+            SELECT realtime.append(
+                'device:00000000-0000-7000-8000-0000000000da', 2, 'd.two', '{}'
+            )
+        $$
+    ),
+    'append writes under the offset that it is given'
+);
+SELECT throws_ok(
+    calling(
+        'roost_api',
+        NULL,
+        $$
+            SELECT realtime.append(
+                'device:00000000-0000-7000-8000-0000000000da', 2, 'd.too', '{}'
+            )
+        $$
+    ),
+    '23505',
+    NULL,
+    'and not a second time'
+);
+SELECT results_eq(
+    $$
+        SELECT event_offset, event FROM realtime.events
+        WHERE topic LIKE 'device:%'
+        ORDER BY event_offset
+    $$,
+    $$ VALUES (1::bigint, 'd.one'), (2::bigint, 'd.two') $$,
+    'so there are two events'
+);
+
+-- wake: the server reads the lines back; for everybody else there is the notification
+SELECT is(
+    nullif(current_setting('roost.touched', true), ''),
+    NULL,
+    'a writer without the server leaves no list'
+);
+SELECT set_config('roost.gateway', 'on', true);
+SELECT as_caller('roost_api', NULL, $$ SELECT realtime.wake('!session:1') $$);
+SELECT as_caller(
+    'roost_api',
+    '00000000-0000-7000-8000-00000000000a',
+    $$ SELECT realtime.publish('user:00000000-0000-7000-8000-00000000000a', 'a.four', '{}') $$
+);
+SELECT is(
+    current_setting('roost.touched', true),
+    E'!session:1\nuser:00000000-0000-7000-8000-00000000000a',
+    'for the server there is a line each for what was touched, in order'
+);
+SELECT set_config('roost.gateway', '', true);
+
+-- can_join
+SELECT is(
+    as_caller(
+        session_user::text,
+        caller.id::uuid,
+        format('SELECT realtime.can_join(%L)', asked.topic)
+    )::boolean,
+    coalesce(caller.name = ANY (asked.allowed), false),
+    format(
+        '%s %s %s',
+        caller.name,
+        CASE WHEN caller.name = ANY (asked.allowed) THEN 'may join' ELSE 'may not join' END,
+        coalesce(asked.topic, 'NULL')
+    )
+)
+FROM (
+    VALUES
+        ('ada', '00000000-0000-7000-8000-00000000000a'),
+        ('grace', '00000000-0000-7000-8000-00000000000b'),
+        ('an outsider', '00000000-0000-7000-8000-00000000000c'),
+        ('nobody', NULL)
+) AS caller (name, id)
+CROSS JOIN (
+    VALUES
+        ('conversation:00000000-0000-7000-9000-000000000001', '{ada,grace}'::text[]),
+        -- ada has left it.
+        ('conversation:00000000-0000-7000-9000-000000000002', '{grace}'),
+        ('conversation:00000000-0000-7000-9000-000000000003', '{}'),
+        ('user:00000000-0000-7000-8000-00000000000a', '{ada}'),
+        ('user:00000000-0000-7000-8000-00000000000b', '{grace}'),
+        ('device:00000000-0000-7000-8000-0000000000da', '{ada}'),
+        -- It was revoked.
+        ('device:00000000-0000-7000-8000-0000000000d0', '{}'),
+        ('workspace:00000000-0000-7000-8000-00000000000a', '{}'),
+        ('user:00000000-0000-7000-8000-00000000000A', '{}'),
+        ('user:00000000-0000-7000-8000-00000000000a:x', '{}'),
+        (E'user:00000000-0000-7000-8000-00000000000a\n', '{}'),
+        ('conversation:', '{}'),
+        ('', '{}'),
+        (NULL, '{}')
+) AS asked (topic, allowed);
+
+-- join_topic
+SELECT is(
+    as_caller(
+        'roost_user',
+        '00000000-0000-7000-8000-00000000000a',
+        format(
+            'SELECT (last_offset, epoch)::text FROM realtime.join_topic(%L, %L, %L)',
+            asked.topic,
+            asked.after,
+            asked.epoch
+        )
+    ),
+    asked.answer,
+    asked.what
+)
+FROM (
+    VALUES
+        ('user:00000000-0000-7000-8000-00000000000a', NULL::bigint, NULL, '(4,first)', 'from now'),
+        ('user:00000000-0000-7000-8000-00000000000a', NULL, 'second', '(4,first)', 'no offset'),
+        ('user:00000000-0000-7000-8000-00000000000a', 0, NULL, '(4,first)', 'from the beginning'),
+        ('user:00000000-0000-7000-8000-00000000000a', 3, 'first', '(4,first)', 'from the middle'),
+        ('user:00000000-0000-7000-8000-00000000000a', 4, 'first', '(4,first)', 'from the end'),
+        ('conversation:00000000-0000-7000-9000-000000000001', 0, NULL, '(1,first)', 'conversation')
+) AS asked (topic, after, epoch, answer, what);
+SELECT is(
+    as_caller(
+        'roost_user',
+        '00000000-0000-7000-8000-00000000000c',
+        $$
+            SELECT (last_offset, epoch)::text
+            FROM realtime.join_topic('user:00000000-0000-7000-8000-00000000000c', 0)
+        $$
+    ),
+    '(0,first)',
+    'a topic without events can be joined from its beginning'
+);
+SELECT throws_ok(
+    calling(
+        'roost_user',
+        asked.user_id::uuid,
+        format('SELECT realtime.join_topic(%L, %L, %L)', asked.topic, asked.after, asked.epoch)
+    ),
+    asked.sqlstate,
+    NULL,
+    'join refused: ' || asked.why
+)
+FROM (
+    VALUES
+        (
+            NULL, 'user:00000000-0000-7000-8000-00000000000a', NULL::bigint, NULL,
+            'RO101', 'nobody is signed in'
+        ),
+        (
+            '00000000-0000-7000-8000-00000000000b', 'user:00000000-0000-7000-8000-00000000000a',
+            NULL, NULL, 'RO401', 'the inbox of somebody else'
+        ),
+        (
+            '00000000-0000-7000-8000-00000000000b', 'user:00000000-0000-7000-8000-00000000000a',
+            99, 'second', 'RO401', 'of a topic that is not theirs nothing more is said'
+        ),
+        (
+            '00000000-0000-7000-8000-00000000000a', 'user:00000000-0000-7000-8000-00000000000a',
+            5, NULL, 'RO402', 'an offset to come'
+        ),
+        (
+            '00000000-0000-7000-8000-00000000000a', 'user:00000000-0000-7000-8000-00000000000a',
+            -1, NULL, 'RO402', 'an offset below 0'
+        ),
+        (
+            '00000000-0000-7000-8000-00000000000a', 'user:00000000-0000-7000-8000-00000000000a',
+            3, 'second', 'RO403', 'an offset of another log'
+        ),
+        (
+            '00000000-0000-7000-8000-00000000000b',
+            'conversation:00000000-0000-7000-9000-000000000002', 3, NULL, 'RO403',
+            'events that are gone'
+        )
+) AS asked (user_id, topic, after, epoch, sqlstate, why);
+SELECT lives_ok(
+    calling(
+        'roost_user',
+        '00000000-0000-7000-8000-00000000000b',
+        $$ SELECT realtime.join_topic('conversation:00000000-0000-7000-9000-000000000002', 7) $$
+    ),
+    'those behind the hole can be had'
+);
+
+-- read_events
+CREATE FUNCTION pg_temp.read(p_topics text[], p_afters bigint[], p_limit integer)
+RETURNS text
+LANGUAGE sql
+RETURN as_caller(
+    'roost_gateway',
+    NULL,
+    format(
+        $$
+            SELECT string_agg(concat_ws(' ', left(topic, 1), event_offset, event, epoch), ', ')
+            FROM realtime.read_events(%L, %L, %L)
+        $$,
+        p_topics,
+        p_afters,
+        p_limit
+    )
+);
+SELECT is(
+    pg_temp.read(
+        ARRAY[
+            'user:00000000-0000-7000-8000-00000000000a',
+            'conversation:00000000-0000-7000-9000-000000000001',
+            'device:00000000-0000-7000-8000-0000000000da',
+            'user:00000000-0000-7000-8000-00000000000b'
+        ],
+        asked.afters::bigint[],
+        asked.most
+    ),
+    asked.answer,
+    format('after %s, at most %s a topic', asked.afters, asked.most)
+)
+FROM (
+    VALUES
+        (
+            '{0,0,0,0}', 10,
+            'c 1 c.one first, d 1 d.one first, d 2 d.two first, u 1 a.one first, u 2 a.two first,'
+            ' u 3 a.three first, u 4 a.four first'
+        ),
+        ('{2,1,2,0}', 10, 'u 3 a.three first, u 4 a.four first'),
+        ('{0,0,0,0}', 1, 'c 1 c.one first, d 1 d.one first, u 1 a.one first'),
+        ('{4,1,2,0}', 10, NULL)
+) AS asked (afters, most, answer);
+
+-- get_epoch
+SELECT is(as_caller('roost_gateway', NULL, 'SELECT realtime.get_epoch()'), 'first', 'the epoch');
+
+-- find_ended_sessions
+INSERT INTO roost.sessions (id, user_id, device_id, refresh_token_hash, expires_at, revoked_at)
+SELECT
+    ended.id::uuid,
+    '00000000-0000-7000-8000-00000000000a',
+    '00000000-0000-7000-8000-0000000000da',
+    sha256(ended.id::bytea),
+    ended.expires_at,
+    ended.revoked_at
+FROM (
+    VALUES
+        ('00000000-0000-7000-8000-0000000000e1', now() + interval '1 hour', now()),
+        ('00000000-0000-7000-8000-0000000000e2', now(), NULL)
+) AS ended (id, expires_at, revoked_at);
+SELECT is(
+    as_caller(
+        'roost_gateway',
+        NULL,
+        $$
+            SELECT string_agg(right(id::text, 2), ' ' ORDER BY id)
+            FROM roost.find_ended_sessions(
+                ARRAY[
+                    '00000000-0000-7000-8000-0000000000ea', '00000000-0000-7000-8000-0000000000e1',
+                    '00000000-0000-7000-8000-0000000000e2', '00000000-0000-7000-8000-0000000000e3'
+                ]::uuid[]
+            ) AS id
+        $$
+    ),
+    'e1 e2 e3',
+    'sessions that were ended, have expired or never were are over'
+);
+
+-- maintain_partitions: what there was before it ran for the first time is in the default partition.
+-- The day is that of the transaction, as in the function, so midnight changes nothing here.
+CREATE FUNCTION pg_temp.partition_of(p_days integer)
+RETURNS text
+LANGUAGE sql
+RETURN 'events_' || to_char((now() AT TIME ZONE 'UTC')::date + p_days, 'YYYYMMDD');
+CREATE FUNCTION pg_temp.partitions()
+RETURNS text[]
+LANGUAGE sql
+RETURN (
+    SELECT array_agg(child.relname::text ORDER BY child.relname)
+    FROM pg_catalog.pg_inherits AS link
+    JOIN pg_catalog.pg_class AS child ON child.oid = link.inhrelid
+    WHERE link.inhparent = 'realtime.events'::regclass AND child.relname <> 'events_default'
+);
+CREATE TEMPORARY TABLE written AS SELECT * FROM realtime.events;
+INSERT INTO realtime.events (topic, event_offset, event, payload, created_at)
+VALUES
+('user:1', 1, 'long.gone', '{}', now() - interval '9 days'),
+('user:1', 2, 'not.yet', '{}', now() - interval '6 days');
+SET LOCAL ROLE roost_owner;
+SELECT
+    format(
+        'CREATE TABLE realtime.%I PARTITION OF realtime.events FOR VALUES FROM (%L) TO (%L)',
+        pg_temp.partition_of(days),
+        ((now() AT TIME ZONE 'UTC')::date + days)::timestamp AT TIME ZONE 'UTC',
+        ((now() AT TIME ZONE 'UTC')::date + days + 1)::timestamp AT TIME ZONE 'UTC'
+    )
+FROM (VALUES (-20), (-10), (-8), (-7)) AS old (days)
+\gexec
+RESET ROLE;
+INSERT INTO realtime.events (topic, event_offset, event, payload, created_at)
+VALUES ('user:1', 3, 'with.its.day', '{}', now() - interval '10 days');
+SELECT is(
+    (SELECT count(*) FROM realtime.events_default),
+    (SELECT count(*) + 2 FROM written),
+    'events of days without a partition go to the default one'
+);
+SELECT lives_ok(
+    calling('roost_gateway', NULL, 'SELECT realtime.maintain_partitions()'),
+    'the server may look after the partitions'
+);
+SELECT is(
+    pg_temp.partitions(),
+    (
+        SELECT array_agg(pg_temp.partition_of(days))
+        FROM generate_series(-7, 7) AS days
+        WHERE days = -7 OR days >= 0
+    ),
+    'there is one for today and each of the next seven days, and none that is past retention'
+);
+SELECT results_eq(
+    $$ SELECT event FROM realtime.events_default $$,
+    $$ VALUES ('not.yet') $$,
+    'what is past retention is gone, what belongs to a day has moved there'
+);
+SELECT results_eq(
+    format('SELECT kept::text FROM realtime.%I AS kept ORDER BY id', pg_temp.partition_of(0)),
+    'SELECT kept::text FROM written AS kept ORDER BY id',
+    'as it was written'
+);
+SELECT is_empty(
+    $$
+        SELECT child.relname
+        FROM pg_catalog.pg_inherits AS link
+        JOIN pg_catalog.pg_class AS child ON child.oid = link.inhrelid
+        WHERE link.inhparent = 'realtime.events'::regclass
+            AND child.relname <> pg_temp.partition_of(-7)
+            AND (NOT child.relrowsecurity OR child.relowner <> 'roost_owner'::regrole)
+    $$,
+    'those that it made are the owner''s, under row-level security'
+);
+SELECT is(
+    as_caller(
+        'roost_api',
+        NULL,
+        $$ SELECT realtime.publish('user:00000000-0000-7000-8000-00000000000a', 'a.five', '{}') $$
+    ),
+    '5',
+    'offsets go on'
+);
+SELECT is(
+    pg_temp.read(ARRAY['user:00000000-0000-7000-8000-00000000000a'], ARRAY[3::bigint], 9),
+    'u 4 a.four first, u 5 a.five first',
+    'and reading does'
+);
+SELECT lives_ok(
+    calling('roost_gateway', NULL, 'SELECT realtime.maintain_partitions()'),
+    'a second time changes nothing'
+);
+SELECT is(cardinality(pg_temp.partitions()), 9, 'there are as many partitions as before');
+SELECT lives_ok(
+    calling('roost_gateway', NULL, $$ SELECT realtime.maintain_partitions('-1 day', 9) $$),
+    'retention and the days ahead can be given'
+);
+SELECT is(
+    pg_temp.partitions(),
+    (SELECT array_agg(pg_temp.partition_of(days)) FROM generate_series(1, 9) AS days),
+    'a day whose last moment is past retention goes as a whole'
+);
+SELECT throws_ok(
+    calling(
+        'roost_user',
+        '00000000-0000-7000-8000-00000000000a',
+        $$ SELECT realtime.join_topic('user:00000000-0000-7000-8000-00000000000a', 3) $$
+    ),
+    'RO403',
+    NULL,
+    'whoever had not read it has to fetch again'
+);
+
+SELECT * FROM finish();
+
+ROLLBACK;

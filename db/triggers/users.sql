@@ -1,0 +1,30 @@
+CREATE OR REPLACE TRIGGER users_set_updated_at
+BEFORE UPDATE ON roost.users
+FOR EACH ROW
+WHEN (OLD.* IS DISTINCT FROM NEW.*)
+EXECUTE FUNCTION roost.set_updated_at();
+
+-- A sign-in or an update of the person waits for this row's lock, so no session comes after it.
+CREATE OR REPLACE FUNCTION roost.end_sessions_of_user()
+RETURNS trigger
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM roost.revoke_sessions(NEW.id);
+    RETURN NULL;
+END;
+$$;
+
+REVOKE ALL ON FUNCTION roost.end_sessions_of_user() FROM PUBLIC;
+
+COMMENT ON FUNCTION roost.end_sessions_of_user() IS
+'Trigger: an account that is no longer active has no sessions.';
+
+CREATE OR REPLACE TRIGGER users_end_sessions
+AFTER UPDATE OF status ON roost.users
+FOR EACH ROW
+WHEN (OLD.status = 'active' AND NEW.status <> 'active')
+EXECUTE FUNCTION roost.end_sessions_of_user();

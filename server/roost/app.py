@@ -1,0 +1,274 @@
+"""Wiring: opens what the server needs, in order, and puts the protocols behind one address."""
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from roost.auth.handlers import Auth
+from roost.database.catalogue import load_catalogue
+from roost.database.listener import Listener
+from roost.database.pipeline import Multiplexer
+from roost.database.queries import GET_SERVER_SECRET, SELECT_ONE
+from roost.errors import RoostError
+from roost.logs import set_up_logs
+from roost.realtime.relay import Relay
+from roost.responses import error_response, request_id
+from roost.rpc.handler import Rpc
+from roost.settings import Settings
+from roost.tokens import AccessTokens
+
+logger = logging.getLogger(__name__)
+
+MULTIPLEXER: Final = web.AppKey("multiplexer", Multiplexer)
+RPC: Final = web.AppKey("rpc", Rpc)
+RELAY: Final = web.AppKey("relay", Relay)
+
+EVENTS_CHANNEL: Final = "roost_events"
+SCHEMA_CHANNEL: Final = "roost_schema"
+
+SLOW_CONNECTIONS: Final = 2
+PIPELINE_DEPTH: Final = 8
+CONNECT_TIMEOUT: Final = 2.0
+
+# Half of the five seconds within which the whole server ends; PostgreSQL needs the rest.
+DRAIN_SECONDS: Final = 2.5
+
+# A request id that comes from outside, as from a proxy, is kept when it can't break a log line.
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+CORS_HEADERS: Final = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS",
+    "Access-Control-Allow-Headers": (
+        "Accept, Accept-Profile, Apikey, Authorization, Baggage, Content-Profile, Content-Type,"
+        " Prefer, Range, Traceparent, Tracestate, X-Client-Info, X-Request-Id, X-Retry-Count,"
+        " X-Roost-Device, X-Supabase-Api-Version"
+    ),
+    "Access-Control-Max-Age": "86400",
+}
+EXPOSED_HEADERS: Final = (
+    "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location,"
+    " Preference-Applied, Proxy-Status, Retry-After, Server, X-Request-Id, X-Supabase-Api-Version"
+)
+
+INTERNAL_ERROR: Final = RoostError(
+    code="XX000",
+    message="The server could not do this.",
+    details=None,
+    hint="Try again; if it stays, give the operator the request_id.",
+    status=500,
+)
+
+
+def _from_http(error: web.HTTPException, settings: Settings) -> RoostError:
+    """aiohttp's own refusals in the form of all others."""
+    match error.status:
+        case 404:
+            code, message = "PGRST125", "Invalid path specified in request URL"
+            hint = "Call POST /rpc/<function>, or /auth/v1/..., or open /realtime/v1/websocket."
+        case 405:
+            code, message = "PGRST101", "Cannot use this method here"
+            hint = f"Use {error.headers.get(hdrs.ALLOW, 'another one')}."
+        case 413:
+            code, message = "HTTP413", "The body is too large."
+            hint = f"Send at most {settings.max_body_bytes} bytes."
+        case _:
+            code, message = f"HTTP{error.status}", error.reason
+            hint = "Look at the request."
+    return RoostError(code=code, message=message, details=None, hint=hint, status=error.status)
+
+
+def _middleware(settings: Settings) -> Middleware:
+    """One middleware for what all answers have in common: request id, CORS, errors as JSON."""
+    prefix = secrets.token_hex(4)
+    numbers = itertools.count(1)
+    any_origin = "*" in settings.cors_origins
+    origins = frozenset(settings.cors_origins)
+    debug = logger.isEnabledFor(logging.DEBUG)
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = request.headers
+        given = headers.get("X-Request-Id")
+        if given is None or REQUEST_ID.fullmatch(given) is None:
+            given = f"{prefix}-{next(numbers)}"
+        request_id.set(given)
+        response: web.StreamResponse
+        if request.method == hdrs.METH_OPTIONS and "Access-Control-Request-Method" in headers:
+            response = web.Response(headers=CORS_HEADERS)
+        else:
+            try:
+                response = await handler(request)
+            except RoostError as error:
+                response = error_response(error)
+            except web.HTTPException as error:
+                response = error_response(_from_http(error, settings))
+            except ConnectionError:
+                # The client is gone; there is nobody to answer.
+                raise
+            except Exception:
+                logger.exception("unexpected error in %s %s", request.method, request.path)
+                response = error_response(INTERNAL_ERROR)
+        if not response.prepared:
+            answer = response.headers
+            answer["X-Request-Id"] = given
+            if not any_origin:
+                answer["Vary"] = "Origin"
+            # Only browsers ask from another origin, and only they look at the answer to that.
+            origin = headers.get(hdrs.ORIGIN)
+            if origin is not None and (any_origin or origin in origins):
+                answer["Access-Control-Allow-Origin"] = "*" if any_origin else origin
+                answer["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        if debug:
+            logger.debug("%s %s %s", request.method, request.path, response.status)
+        return response
+
+    return middleware
+
+
+async def _health(request: web.Request) -> web.Response:
+    """GET /health: 200 when a call would go through, 503 when the database does not answer."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await request.app[MULTIPLEXER].call(SELECT_ONE, (), None)
+    return web.json_response(
+        {
+            "name": "Roost",
+            "version": version("roost"),
+            "database": "ok",
+            "response_ms": round((loop.time() - started) * 1000, 3),
+        }
+    )
+
+
+async def _server_secret(multiplexer: Multiplexer, name: bytes) -> str:
+    rows = await multiplexer.call(GET_SERVER_SECRET, (name,), None)
+    return (rows[0][0] or b"").decode()
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Application]:
+    """The whole server as an aiohttp application, with everything open that it needs.
+
+    Opened before the application is made, not in its cleanup_ctx: the key of the tokens and the
+    functions come from the database, and aiohttp takes no routes once it is starting.
+
+    conninfo -- libpq connection string of a migrated database
+    Raises DatabaseUnavailable when the database does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        multiplexer = Multiplexer(
+            conninfo,
+            connections=settings.db_connections,
+            slow_connections=SLOW_CONNECTIONS,
+            depth=PIPELINE_DEPTH,
+            connect_timeout=CONNECT_TIMEOUT,
+            statement_timeout_ms=settings.statement_timeout_ms,
+        )
+        await multiplexer.open()
+        stack.push_async_callback(multiplexer.close, DRAIN_SECONDS)
+
+        secret = settings.jwt_secret or await _server_secret(multiplexer, b"access_token")
+        tokens = AccessTokens(secret, settings.access_token_seconds)
+        relay = Relay(multiplexer, tokens, settings)
+        rpc = Rpc(multiplexer, await load_catalogue(multiplexer), tokens, relay.wake)
+        auth = await Auth.open(
+            multiplexer, tokens, settings, relay.wake, catalogue=lambda: rpc.catalogue
+        )
+        stack.callback(auth.close)
+
+        app = web.Application(
+            middlewares=[_middleware(settings)], client_max_size=settings.max_body_bytes
+        )
+        app[MULTIPLEXER], app[RPC], app[RELAY] = multiplexer, rpc, relay
+        app.add_routes([*rpc.routes(), *auth.routes(), *relay.routes()])
+        app.add_routes([web.get("/health", _health)])
+
+        await relay.start()
+
+        # Before the requests in flight are waited for, since sockets would never end by themselves.
+        async def drain(_app: web.Application) -> None:
+            await relay.close()
+
+        app.on_shutdown.append(drain)
+        listener = _Signals(conninfo, multiplexer, rpc, relay).listener
+        listener.start()
+        stack.push_async_callback(listener.close)
+        yield app
+
+
+class _Signals:
+    """What other servers, psql and migrations tell this one through NOTIFY."""
+
+    def __init__(self, conninfo: str, multiplexer: Multiplexer, rpc: Rpc, relay: Relay) -> None:
+        self._multiplexer = multiplexer
+        self._rpc = rpc
+        self._relay = relay
+        self._reloading: asyncio.Task[None] | None = None
+        self._reload_again = False
+        self.listener = Listener(
+            conninfo,
+            (EVENTS_CHANNEL, SCHEMA_CHANNEL),
+            on_notify=self._on_notify,
+            on_connect=self._on_connect,
+        )
+
+    def _on_notify(self, channel: str, payload: str) -> None:
+        if channel == EVENTS_CHANNEL:
+            self._relay.on_notify(payload)
+        else:
+            self._reload()
+
+    def _on_connect(self) -> None:
+        """Whatever was said while nobody listened is looked up."""
+        self._relay.on_reconnect()
+        self._reload()
+
+    def _reload(self) -> None:
+        """Reads the catalogue again; several requests during a reading become one more."""
+        if self._reloading is not None and not self._reloading.done():
+            self._reload_again = True
+            return
+        self._reloading = asyncio.create_task(self._read_catalogue())
+
+    async def _read_catalogue(self) -> None:
+        while True:
+            self._reload_again = False
+            try:
+                self._rpc.catalogue = await load_catalogue(self._multiplexer)
+            except RoostError as error:
+                # The old one goes on serving. A lost connection ends in _on_connect.
+                logger.warning("the functions could not be read again: %s", error)
+            if not self._reload_again:
+                return
+
+
+async def run(settings: Settings, conninfo: str, announce: Callable[[str], None]) -> None:
+    """Serves until it is cancelled, then drains: sockets are told to come back, calls finish.
+
+    announce -- called with the address once requests are taken
+    Raises OSError when the address can't be had, DatabaseUnavailable when there is no database.
+    """
+    set_up_logs(settings.log_level)
+    async with open_app(settings, conninfo) as app:
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_SECONDS
+        )
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port)
+            await site.start()
+            address = runner.addresses[0]
+            host = f"[{address[0]}]" if ":" in address[0] else address[0]
+            announce(f"http://{host}:{address[1]}")
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,1 @@
+"""Everything that speaks to PostgreSQL: calls, listening, migrations, the embedded server."""

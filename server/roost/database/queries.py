@@ -1,0 +1,160 @@
+"""Every SQL statement that the server sends by itself, one constant each.
+
+Calls of `api` functions are not here: `catalogue` builds them from the functions' signatures.
+"""
+
+from typing import Final
+
+from roost.database.pipeline import Statement
+
+# --- catalogue -----------------------------------------------------------------------------------
+
+# One row, one JSON document. Procedures, aggregates, trigger functions and functions with nameless
+# arguments can't be called by name and are left out. type -1 makes format_type() write bpchar for
+# character, which reads back as it was.
+LOAD_CATALOGUE: Final = Statement(
+    b"""
+SELECT json_build_object(
+    'functions',
+    (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', function.proname,
+            'parameters', argument.parameters,
+            'returns', CASE
+                WHEN function.proretset THEN 'set'
+                WHEN function.prorettype = 'void'::regtype THEN 'void'
+                ELSE 'value'
+            END,
+            'column', CASE
+                WHEN argument.outputs = 1 AND result.typtype <> 'c'
+                    THEN argument.output_name
+            END
+        )), '[]')
+        FROM pg_catalog.pg_proc AS function
+        JOIN pg_catalog.pg_type AS result ON result.oid = function.prorettype
+        CROSS JOIN LATERAL (
+            SELECT
+                coalesce(
+                    json_agg(
+                        json_build_object(
+                            'name', input.name,
+                            'type', pg_catalog.format_type(input.type, -1),
+                            'required', input.place <= function.pronargs - function.pronargdefaults,
+                            'variadic', input.mode = 'v'
+                        )
+                        ORDER BY input.place
+                    ) FILTER (WHERE input.mode IN ('i', 'b', 'v')),
+                    '[]'
+                ) AS parameters,
+                count(*) FILTER (WHERE input.mode IN ('o', 'b', 't')) AS outputs,
+                min(input.name) FILTER (WHERE input.mode IN ('o', 'b', 't')) AS output_name,
+                coalesce(bool_or(
+                    coalesce(input.name, '') = '' AND input.mode IN ('i', 'b', 'v')
+                ), false) AS nameless
+            FROM (
+                SELECT
+                    listed.name,
+                    listed.type,
+                    coalesce(listed.mode, 'i') AS mode,
+                    row_number() OVER (
+                        PARTITION BY coalesce(listed.mode, 'i') IN ('i', 'b', 'v')
+                        ORDER BY listed.position
+                    ) AS place
+                FROM unnest(
+                    function.proargnames,
+                    coalesce(function.proallargtypes, function.proargtypes::oid[]),
+                    function.proargmodes
+                ) WITH ORDINALITY AS listed (name, type, mode, position)
+            ) AS input
+        ) AS argument
+        WHERE function.pronamespace = 'api'::regnamespace
+            AND function.prokind = 'f'
+            AND function.prorettype <> 'trigger'::regtype
+            AND NOT argument.nameless
+    ),
+    'errors',
+    (SELECT coalesce(json_agg(error_code), '[]') FROM roost.get_error_codes() AS error_code),
+    'hints',
+    (
+        SELECT coalesce(json_object_agg(c.conname, description.description), '{}')
+        FROM pg_catalog.pg_constraint AS c
+        JOIN pg_catalog.pg_description AS description
+            ON description.objoid = c.oid
+            AND description.classoid = 'pg_catalog.pg_constraint'::regclass
+        WHERE c.connamespace IN ('roost'::regnamespace, 'realtime'::regnamespace)
+    )
+)::text
+"""
+)
+
+# --- system --------------------------------------------------------------------------------------
+
+SELECT_ONE: Final = Statement(b"SELECT 1")
+
+GET_SERVER_SECRET: Final = Statement(b"SELECT roost.get_server_secret($1)")
+
+# --- realtime ------------------------------------------------------------------------------------
+
+# Columns: newest offset, epoch.
+JOIN_TOPIC: Final = Statement(
+    b"SELECT last_offset, epoch FROM realtime.join_topic($1::text, $2::bigint, $3::text)"
+)
+
+READ_EVENTS: Final = Statement(
+    b"SELECT topic, event_offset, id, event, payload, epoch"
+    b" FROM realtime.read_events($1::text[], $2::bigint[], $3::integer)"
+)
+
+GET_LOG_EPOCH: Final = Statement(b"SELECT realtime.get_epoch()")
+
+FIND_ENDED_SESSIONS: Final = Statement(b"SELECT * FROM roost.find_ended_sessions($1::uuid[])")
+
+MAINTAIN_PARTITIONS: Final = Statement(b"SELECT realtime.maintain_partitions()")
+
+# A notification is not worth a flush: without one the lock that all notifying transactions of the
+# cluster share is held for microseconds.
+NOTIFY_EVENTS: Final = Statement(
+    b"SELECT set_config('synchronous_commit', 'off', true), pg_notify('roost_events', $1::text)"
+)
+
+# --- auth ----------------------------------------------------------------------------------------
+
+# Each answers one row: a JSON object, and the topics and sessions that the call has touched. The
+# function is below the projection, so that the list is read after the function has filled it.
+
+SIGN_UP: Final = Statement(
+    b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
+    b" FROM roost.sign_up($1::text, $2::text, $3::jsonb, $4::bytea, $5::interval, $6::text,"
+    b" $7::jsonb) AS answer"
+)
+
+BEGIN_SIGN_IN: Final = Statement(
+    b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
+    b" FROM roost.begin_sign_in($1::text, $2::text) AS answer"
+)
+
+FINISH_SIGN_IN: Final = Statement(
+    b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
+    b" FROM roost.finish_sign_in($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::bytea,"
+    b" $7::interval, $8::text, $9::jsonb) AS answer"
+)
+
+REFRESH_SESSION: Final = Statement(
+    b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
+    b" FROM roost.refresh_session($1::uuid, $2::bytea, $3::bytea, $4::interval) AS answer"
+)
+
+GET_USER: Final = Statement(
+    b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
+    b" FROM roost.get_user($1::uuid) AS answer"
+)
+
+UPDATE_USER: Final = Statement(
+    b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
+    b" FROM roost.update_user($1::uuid, $2::text, $3::text, $4::jsonb) AS answer"
+)
+
+END_SESSIONS: Final = Statement(
+    b"SELECT '{}', current_setting('roost.touched', true)"
+    b" FROM roost.end_sessions($1::uuid, $2::text)"
+)

@@ -1,0 +1,195 @@
+"""The main job, shown against a running server: two people, four devices, one conversation.
+
+Nothing in here reaches into the server: it signs up, calls and listens as any client would, over
+HTTP and a WebSocket in the protocol of Supabase Realtime (vsn 2.0.0).
+"""
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+import sys
+import time
+from typing import Any, Final, Self
+
+import aiohttp
+import orjson
+
+# A message that has not arrived by then, in seconds, is lost.
+PATIENCE: Final = 10.0
+TEN: Final = 10
+
+
+class DemoError(Exception):
+    """Something did not happen as it should have. One line."""
+
+
+class Device:
+    """A signed-in device with a socket that has joined the conversation."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, name: str) -> None:
+        self.name = name
+        self.user_id = ""
+        self.last_offset = 0
+        # (offset, text, when it arrived), in the order of arrival
+        self.received: asyncio.Queue[tuple[int, str, float]] = asyncio.Queue()
+        self._http = http
+        self._url = url
+        self.token = ""
+        self._refs = itertools.count(1)
+        self._line: aiohttp.ClientSession | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def sign_in(self, path: str, email: str, password: str, device_type: str) -> Self:
+        """Signs up or in on this device."""
+        session = await self._post(
+            path,
+            {
+                "email": email,
+                "password": password,
+                "device": {"device_name": self.name, "device_type": device_type},
+            },
+        )
+        self.token = session["access_token"]
+        self.user_id = session["user"]["id"]
+        return self
+
+    async def call(self, function: str, **arguments: Any) -> Any:
+        """POST /rpc/<function>."""
+        return await self._post(f"/rpc/{function}", arguments)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        async with self._http.post(self._url + path, json=body, headers=headers) as answer:
+            result = await answer.json(content_type=None)
+            if answer.status >= 300:
+                raise DemoError(f"{path}: {answer.status} {result['message']}")
+            return result
+
+    async def join(self, conversation_id: str, after: int | None = None) -> None:
+        """Opens the socket and joins, from an offset on if one is given."""
+        topic = f"realtime:conversation:{conversation_id}"
+        # Its own, so that this one connection can be cut.
+        self._line = aiohttp.ClientSession()
+        socket = await self._line.ws_connect(
+            f"{self._url}/realtime/v1/websocket", params={"vsn": "2.0.0", "apikey": "demo"}
+        )
+        ref = str(next(self._refs))
+        broadcast: dict[str, Any] = {"self": True}
+        if after is not None:
+            broadcast["replay"] = {"after": after}
+        payload = {
+            "config": {"private": True, "broadcast": broadcast},
+            "access_token": self.token,
+        }
+        await socket.send_str(orjson.dumps([ref, ref, topic, "phx_join", payload]).decode())
+        joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reader = asyncio.create_task(self._read(socket, ref, joined))
+        await asyncio.wait_for(joined, PATIENCE)
+
+    async def _read(
+        self, socket: aiohttp.ClientWebSocketResponse, ref: str, joined: asyncio.Future[None]
+    ) -> None:
+        async for frame in socket:
+            arrived = time.perf_counter()
+            _, frame_ref, _, event, payload = orjson.loads(frame.data)
+            if event == "phx_reply" and frame_ref == ref:
+                if payload["status"] == "ok":
+                    joined.set_result(None)
+                else:
+                    joined.set_exception(DemoError(payload["response"]["reason"]))
+            elif event == "broadcast" and payload["event"] == "message.created":
+                offset = payload["meta"]["offset"]
+                self.last_offset = offset
+                self.received.put_nowait((offset, payload["payload"]["content"]["text"], arrived))
+
+    async def next(self) -> tuple[int, str, float]:
+        """The next message that arrives: offset, text and when."""
+        try:
+            return await asyncio.wait_for(self.received.get(), PATIENCE)
+        except TimeoutError:
+            raise DemoError(
+                f"{self.name} got nothing for {PATIENCE:.0f} s after offset {self.last_offset}"
+            ) from None
+
+    async def cut(self) -> None:
+        """Drops the connection, as a tunnel or a closed lid does: no goodbye is said."""
+        if self._reader is not None and self._line is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+            await self._line.close()
+
+
+async def _show(url: str) -> None:
+    async with aiohttp.ClientSession() as http:
+        # New accounts each time, so that it can be run again and again.
+        run = secrets.token_hex(4)
+        password = secrets.token_urlsafe(16)
+
+        async def person(name: str, *kinds: str) -> list[Device]:
+            email = f"{name}-{run}@example.com"
+            first, second = (Device(http, url, f"{name}'s {kind}") for kind in kinds)
+            await first.sign_in("/auth/v1/signup", email, password, kinds[0])
+            await second.sign_in("/auth/v1/token?grant_type=password", email, password, kinds[1])
+            print(f"{email} signed up on the {kinds[0]}, signed in on the {kinds[1]}")
+            return [first, second]
+
+        ada_phone, ada_laptop = await person("ada", "phone", "laptop")
+        grace_phone, grace_editor = await person("grace", "phone", "editor")
+        conversation = await ada_phone.call(
+            "create_conversation", title="Plans", participants=[grace_phone.user_id]
+        )
+        listeners = [ada_laptop, grace_phone, grace_editor]
+        for device in listeners:
+            await device.join(conversation["id"])
+        print(f"ada opened the conversation {conversation['id']} with grace\n")
+
+        async def send(text: str) -> tuple[int, float]:
+            started = time.perf_counter()
+            message = await ada_phone.call(
+                "send_message", conversation_id=conversation["id"], content={"text": text}
+            )
+            return message["seq"], started
+
+        print("ada's phone sends; when it arrives after the call began, in ms:")
+        print(f"  {'offset':>6}  " + "  ".join(f"{d.name:>14}" for d in listeners) + "  message")
+        for text in ("hello", "are you there?", "the tests pass"):
+            offset, started = await send(text)
+            arrivals = [await device.next() for device in listeners]
+            if any((got, said) != (offset, text) for got, said, _ in arrivals):
+                raise DemoError(f"another message than offset {offset} arrived: {arrivals}")
+            times = "  ".join(f"{(arrived - started) * 1000:14.1f}" for _, _, arrived in arrivals)
+            print(f"  {offset:>6}  {times}  {text}")
+
+        await grace_phone.cut()
+        last = grace_phone.last_offset
+        print(f"\ngrace's phone loses its connection after offset {last}")
+        sent = [(await send(f"message {number} of {TEN}"))[0] for number in range(1, TEN + 1)]
+        print(f"ada's phone sends ten more: offsets {sent[0]} to {sent[-1]}")
+        await grace_phone.join(conversation["id"], after=last)
+        offset, _ = await send("and one more, live")
+        expected = [*sent, offset]
+        got = [(await grace_phone.next())[0] for _ in expected]
+        print(f"grace's phone joins again after offset {last} and gets: {' '.join(map(str, got))}")
+        if got != expected or not grace_phone.received.empty():
+            raise DemoError(f"expected {expected}")
+        print("All ten came once and in order, and the next one live.")
+        for device in listeners:
+            await device.cut()
+
+
+async def main(url: str) -> int:
+    """Runs the demo against the server at url; answers the exit code."""
+    try:
+        await _show(url.rstrip("/"))
+    except DemoError as error:
+        print(f"roost: the demo failed: {error}", file=sys.stderr)
+        return 1
+    except aiohttp.ClientConnectorError:
+        print(f"roost: no server answers at {url}: start one with roost up", file=sys.stderr)
+        return 1
+    except aiohttp.ClientError as error:
+        print(f"roost: {url} does not answer as Roost does: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,1 @@
+"""The relay: live events over WebSockets, in the protocol of Phoenix channels and Supabase."""

@@ -1,0 +1,240 @@
+"""From the log to the sockets: topics with local subscribers, wake-ups, and fan-out.
+
+Every channel has a cursor, the offset of the last event that was written to its socket. A channel
+is live while its cursor is not behind its topic's head; then a batch that begins at the cursor is
+written to it as it is. Any other channel is behind, and its socket reads the log until the channel
+is at the head again (`socket`). Both decide on the cursor alone and move it in the step that
+writes, so that nothing is lost, doubled or reordered, whatever happens between two steps.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final, Protocol
+
+import orjson
+
+from roost.database.pipeline import Multiplexer
+from roost.errors import RoostError
+from roost.realtime.log import Event, LogReader, Page
+from roost.realtime.protocol import Version
+from roost.realtime.refusals import must_refetch
+from roost.tokens import Claims
+
+logger = logging.getLogger(__name__)
+
+# One topic is looked up in some 10 to 30 microseconds. A wake-up waits for one read at most.
+TOPICS_PER_READ: Final = 200
+
+# A write takes some microseconds; after this many the loop gets a turn.
+SOCKETS_PER_TURN: Final = 500
+
+RETRY_SECONDS: Final = 0.5
+
+
+class Topic:
+    """A topic that somebody here has joined or is joining.
+
+    head -- offset up to which events were handed to the live channels; None until the first join
+        has been allowed
+    woken_early -- something new was announced before there was a head
+    """
+
+    __slots__ = ("channels", "head", "joined_name", "name", "woken_early")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.joined_name = orjson.dumps(f"realtime:{name}")
+        self.head: int | None = None
+        self.woken_early = False
+        self.channels: set[Channel] = set()
+
+
+class Batch:
+    """Events of one topic, without a hole, as frames that are built when first asked for."""
+
+    __slots__ = ("_frames", "_topic", "end", "events", "start")
+
+    def __init__(self, topic: Topic, events: list[Event]) -> None:
+        self.events = events
+        self.start = events[0].offset - 1
+        self.end = events[-1].offset
+        self._topic = topic
+        self._frames: dict[tuple[Version, int], bytes] = {}
+
+    def after(self, version: Version, cursor: int) -> bytes:
+        """The frames of all events after an offset within the batch, joined for one write."""
+        frames = self._frames.get((version, cursor))
+        if frames is None:
+            frames = b"".join(
+                [
+                    event.frame(version, self._topic.joined_name)
+                    for event in self.events[cursor - self.start :]
+                ]
+            )
+            self._frames[version, cursor] = frames
+        return frames
+
+
+class Subscriber(Protocol):
+    """What the fan-out asks of a socket. Both return without waiting."""
+
+    def deliver(self, channel: "Channel", batch: Batch) -> None:
+        """Writes what the channel lacks of a batch, or marks the channel as behind."""
+
+    def fail(self, channel: "Channel", error: RoostError) -> None:
+        """Ends a channel for a reason that its client is told, such that it joins again."""
+
+
+class Channel:
+    """A topic that a socket has joined, and how far it has got.
+
+    join_ref -- the client's reference of its join
+    claims -- the access token under which it was joined
+    cursor -- offset of the last event written to the socket
+    replay_end -- events up to this offset are marked as replayed
+    live -- takes batches of the fan-out; else its socket reads the log for it, or it has ended
+    """
+
+    __slots__ = ("claims", "cursor", "join_ref", "live", "replay_end", "socket", "topic")
+
+    def __init__(
+        self, socket: Subscriber, topic: Topic, join_ref: str | None, claims: Claims
+    ) -> None:
+        self.socket = socket
+        self.topic = topic
+        self.join_ref = join_ref
+        self.claims = claims
+        self.cursor = 0
+        self.replay_end = 0
+        self.live = False
+
+
+class Fanout:
+    """Knows the topics of this server's sockets, and passes on what is new in them."""
+
+    def __init__(self, multiplexer: Multiplexer) -> None:
+        self._reader = LogReader(multiplexer)
+        self._topics: dict[str, Topic] = {}
+        # Topics to read. What was announced goes before what is looked at for safety's sake.
+        self._woken: dict[Topic, None] = {}
+        self._unsure: dict[Topic, None] = {}
+        self._news = asyncio.Event()
+
+    def subscribe(
+        self, socket: Subscriber, name: str, join_ref: str | None, claims: Claims
+    ) -> Channel:
+        """Registers interest. To be called before the join is asked for, so that an event between
+        the answer and the first read is not missed; place() or unsubscribe() follows.
+        """
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(name)
+        channel = Channel(socket, topic, join_ref, claims)
+        topic.channels.add(channel)
+        return channel
+
+    def place(self, channel: Channel, cursor: int, newest: int) -> bool:
+        """Sets a channel's cursor; newest is the topic's newest offset that is known of.
+
+        Returns whether the channel is live now; if not, its socket has to read the log for it.
+        """
+        topic = channel.topic
+        if topic.head is None:
+            topic.head = newest
+            if topic.woken_early:
+                self._wake(topic)
+        channel.cursor = cursor
+        channel.live = cursor >= max(topic.head, newest)
+        if cursor > topic.head:
+            # What the channel has already is still new to the others.
+            self._wake(topic)
+        return channel.live
+
+    def unsubscribe(self, channel: Channel) -> None:
+        """Ends a channel; a topic without channels is forgotten. Harmless the second time."""
+        channel.live = False
+        topic = channel.topic
+        topic.channels.discard(channel)
+        if not topic.channels and self._topics.get(topic.name) is topic:
+            del self._topics[topic.name]
+            self._woken.pop(topic, None)
+            self._unsure.pop(topic, None)
+
+    def wake(self, names: Iterable[str]) -> None:
+        """Topics that have something new. Several calls within a turn of the loop are one read."""
+        for name in names:
+            topic = self._topics.get(name)
+            if topic is not None:
+                self._wake(topic)
+
+    def wake_all(self) -> None:
+        """Looks at every topic, without holding up those that are known to have something new."""
+        self._unsure.update(dict.fromkeys(self._topics.values()))
+        self._news.set()
+
+    def channels(self) -> list[Channel]:
+        """All channels of this server's sockets."""
+        return [channel for topic in self._topics.values() for channel in topic.channels]
+
+    def _wake(self, topic: Topic) -> None:
+        if topic.head is None:
+            topic.woken_early = True
+        else:
+            self._woken[topic] = None
+            self._news.set()
+
+    async def run(self) -> None:
+        """Reads and passes on, for ever. One read at a time, so batches of a topic keep order."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while topics := self._take():
+                try:
+                    pages = await self._reader.read(
+                        {topic.name: topic.head for topic in topics if topic.head is not None}
+                    )
+                except RoostError as error:
+                    logger.warning("cannot read events, trying again: %s", error)
+                    self._unsure.update(dict.fromkeys(topics))
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                for topic in topics:
+                    page = pages.get(topic.name)
+                    if page is not None:
+                        await self._pass_on(topic, page)
+
+    def _take(self) -> list[Topic]:
+        """The next topics to read."""
+        topics = list(islice(self._woken, TOPICS_PER_READ))
+        for topic in topics:
+            del self._woken[topic]
+            self._unsure.pop(topic, None)
+        for topic in list(islice(self._unsure, TOPICS_PER_READ - len(topics))):
+            del self._unsure[topic]
+            if topic.head is not None:
+                topics.append(topic)
+        return topics
+
+    async def _pass_on(self, topic: Topic, page: Page) -> None:
+        """Hands a page to the live channels.
+
+        The head moves first. A channel that is placed during a turn of the loop in here thus counts
+        from the end of the page, and one that has not had the page yet is known by its cursor.
+        """
+        if page.events:
+            batch = Batch(topic, page.events)
+            topic.head = batch.end
+            for number, channel in enumerate(tuple(topic.channels), 1):
+                if channel.live:
+                    channel.socket.deliver(channel, batch)
+                if number % SOCKETS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+        if page.resumes_at is not None:
+            topic.head = page.resumes_at - 1
+            for channel in tuple(topic.channels):
+                if channel.live and channel.cursor < topic.head:
+                    channel.socket.fail(channel, must_refetch())
+        if (page.full or page.resumes_at is not None) and topic.channels:
+            self._wake(topic)

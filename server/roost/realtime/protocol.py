@@ -1,0 +1,197 @@
+"""Frames of Phoenix channels as Supabase's clients speak them: versions 1.0.0 and 2.0.0.
+
+Sources: Phoenix's V1 and V2 serializers, and lib/serializer.ts of supabase-js for the binary
+frames of kind 3. A version 1.0.0 frame is a JSON object {topic, event, payload, ref, join_ref}; a
+version 2.0.0 frame is a JSON list [join_ref, ref, topic, event, payload].
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import orjson
+
+# A binary frame counts each of these in one byte. Text frames are held to the same, since a socket
+# keeps join references and topics for as long as it is open.
+LONGEST_FIELD: Final = 255
+
+_BINARY_PUSH: Final = 0
+_BINARY_BROADCAST: Final = 3
+
+
+class Version(IntEnum):
+    """The encoding that a client chose with `vsn`; without one it is the first."""
+
+    V1 = 0
+    V2 = 1
+
+
+VERSIONS: Final = {"1.0.0": Version.V1, "2.0.0": Version.V2}
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a client sent. payload is empty for a binary frame, whose content is not looked at."""
+
+    join_ref: str | None
+    ref: str | None
+    topic: str
+    event: str
+    payload: dict[str, Any]
+
+
+class MalformedFrameError(Exception):
+    """A frame that is not one of the protocol. Carries as much of it as could be read."""
+
+    def __init__(
+        self, message: str, *, join_ref: str | None, ref: str | None, topic: str | None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.join_ref = join_ref
+        self.ref = ref
+        self.topic = topic
+
+
+def decode(version: Version, data: str | bytes) -> Push:
+    """Reads a text (str) or binary (bytes) frame of a client. Raises MalformedFrameError."""
+    if isinstance(data, bytes):
+        return _decode_binary(version, data)
+    fields: list[Any]
+    try:
+        frame = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise _malformed("The frame is not JSON.") from None
+    if version is Version.V1:
+        if not isinstance(frame, dict):
+            raise _malformed("A frame of version 1.0.0 is a JSON object.")
+        fields = [frame.get(name) for name in ("join_ref", "ref", "topic", "event", "payload")]
+    else:
+        if not isinstance(frame, list):
+            raise _malformed("A frame of version 2.0.0 is a JSON list.")
+        fields = frame[:5]
+        if len(fields) < 5:
+            raise _malformed(
+                "A frame of version 2.0.0 has five elements: join_ref, ref, topic, event, payload.",
+                [*fields, None, None, None],
+            )
+    join_ref, ref, topic, event, payload = fields
+    if not (_is_ref(join_ref) and _is_ref(ref)):
+        raise _malformed("References are strings of at most 255 characters, or null.", fields)
+    if not (_is_name(topic) and _is_name(event)):
+        raise _malformed("Topic and event are strings of 1 to 255 characters.", fields)
+    if payload is None:
+        payload = {}
+    if not isinstance(payload, dict):
+        raise _malformed("The payload is a JSON object.", fields)
+    return Push(join_ref, ref, topic, event, payload)
+
+
+def _decode_binary(version: Version, data: bytes) -> Push:
+    """Reads `kind | lengths, a byte each | fields | data`.
+
+    kind 0: join_ref, ref, topic, event. kind 3: join_ref, ref, topic, the user's event, metadata,
+    then one byte for the encoding of the data; its event is "broadcast".
+    """
+    if version is Version.V1:
+        raise _malformed("Version 1.0.0 has no binary frames.")
+    kind = data[0] if data else None
+    if kind == _BINARY_PUSH:
+        lengths, start = data[1:5], 5
+    elif kind == _BINARY_BROADCAST:
+        lengths, start = data[1:6], 7
+    else:
+        raise _malformed("Binary frames are of kind 0 or 3.")
+    if len(data) < start + sum(lengths):
+        raise _malformed("The binary frame ends before its fields do.")
+    fields = []
+    for length in lengths[:4]:
+        try:
+            fields.append(data[start : start + length].decode())
+        except UnicodeDecodeError:
+            raise _malformed("The fields of a binary frame are UTF-8.") from None
+        start += length
+    join_ref, ref, topic, event = fields
+    if not (topic and event):
+        raise _malformed("Topic and event are strings of 1 to 255 characters.", fields)
+    return Push(
+        join_ref or None,
+        ref or None,
+        topic,
+        "broadcast" if kind == _BINARY_BROADCAST else event,
+        {},
+    )
+
+
+def _is_ref(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= LONGEST_FIELD)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_FIELD
+
+
+def _malformed(message: str, fields: list[Any] | None = None) -> MalformedFrameError:
+    join_ref, ref, topic = (fields or [None, None, None])[:3]
+    return MalformedFrameError(
+        message,
+        join_ref=join_ref if _is_ref(join_ref) else None,
+        ref=ref if _is_ref(ref) else None,
+        topic=topic if _is_name(topic) else None,
+    )
+
+
+def encode(
+    version: Version,
+    *,
+    join_ref: str | None = None,
+    ref: str | None = None,
+    topic: str,
+    event: str,
+    payload: dict[str, Any],
+) -> bytes:
+    """A WebSocket frame with one message of the server. Version 1.0.0 leaves join_ref out."""
+    if version is Version.V1:
+        message = {"topic": topic, "event": event, "payload": payload, "ref": ref}
+        return text_frame(orjson.dumps(message))
+    return text_frame(orjson.dumps([join_ref, ref, topic, event, payload]))
+
+
+def broadcast_message(
+    event: str, payload: bytes, *, event_id: str, offset: int, epoch: str, replayed: bool
+) -> bytes:
+    """The payload of a "broadcast", the same in both versions, as JSON text.
+
+    payload -- JSON text as the database keeps it, passed on unread
+    event_id, offset, epoch -- identify the stored event; clients hand them on as `meta`
+    """
+    meta: dict[str, Any] = {"id": event_id, "offset": offset, "epoch": epoch}
+    if replayed:
+        meta["replayed"] = True
+    return b'{"type":"broadcast","event":%b,"payload":%b,"meta":%b}' % (
+        orjson.dumps(event),
+        payload,
+        orjson.dumps(meta),
+    )
+
+
+def broadcast_frame(version: Version, topic: bytes, message: bytes) -> bytes:
+    """A WebSocket frame with a message from broadcast_message(); topic is a JSON string."""
+    if version is Version.V1:
+        return text_frame(
+            b'{"topic":%b,"event":"broadcast","payload":%b,"ref":null}' % (topic, message)
+        )
+    return text_frame(b'[null,null,%b,"broadcast",%b]' % (topic, message))
+
+
+def text_frame(payload: bytes) -> bytes:
+    """An unmasked, final WebSocket text frame (RFC 6455, section 5.2).
+
+    A frame of the server is the same bytes for every receiver, so it is built once.
+    """
+    length = len(payload)
+    if length < 126:
+        return b"\x81%c%b" % (length, payload)
+    if length < 65_536:
+        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), payload)
+    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)

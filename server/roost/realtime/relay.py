@@ -1,0 +1,302 @@
+"""The relay: takes sockets in, learns what is new and passes it on.
+
+News comes from the calls of this server (`wake`), from other servers and from writers without one
+(`on_notify`, through PostgreSQL's NOTIFY), and, should any of that be lost, from a slow poll. News
+is only ever "this topic has something": what it is stands in the log, and is read from there.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final
+
+from aiohttp import WSCloseCode, web
+
+from roost.database.pipeline import Multiplexer
+from roost.database.queries import (
+    FIND_ENDED_SESSIONS,
+    GET_LOG_EPOCH,
+    MAINTAIN_PARTITIONS,
+    NOTIFY_EVENTS,
+)
+from roost.errors import RoostError
+from roost.realtime.fanout import Fanout
+from roost.realtime.log import text_array
+from roost.realtime.protocol import VERSIONS
+from roost.realtime.refusals import must_refetch
+from roost.realtime.sessions import Sessions
+from roost.realtime.socket import CLOSE_SECONDS, Services, Socket
+from roost.settings import Settings
+from roost.tokens import AccessTokens
+
+logger = logging.getLogger(__name__)
+
+MOST_FRAME_BYTES: Final = 262_144
+
+# Clients send a heartbeat every 25 seconds.
+IDLE_SECONDS: Final = 60.0
+SWEEP_SECONDS: Final = 5.0
+
+# Safety nets for a NOTIFY that never came.
+POLL_SECONDS: Final = 10.0
+SESSION_CHECK_SECONDS: Final = 30.0
+
+MAINTENANCE_SECONDS: Final = 3_600.0
+
+# NOTIFY takes payloads below 8000 bytes.
+LONGEST_NOTIFICATION: Final = 7_900
+
+# The first notification goes at once, those behind it are collected for this long: 32 writers then
+# cost 100 notifications a second instead of one for each commit.
+NOTIFICATION_SPACING_SECONDS: Final = 0.01
+
+_SESSION: Final = "!session:"
+
+
+class Relay:
+    """One a server process. `wake`, `on_notify` and `on_reconnect` return without waiting."""
+
+    def __init__(self, multiplexer: Multiplexer, tokens: AccessTokens, settings: Settings) -> None:
+        self._multiplexer = multiplexer
+        self._origins = settings.cors_origins
+        self._fanout = Fanout(multiplexer)
+        self._sessions: Sessions[Socket] = Sessions()
+        self._services = Services(
+            multiplexer,
+            tokens,
+            self._fanout,
+            self._sessions,
+            asyncio.Semaphore(max(1, settings.db_connections // 4)),
+        )
+        self._sockets: set[Socket] = set()
+        self._node_id = secrets.token_hex(8)
+        self._epoch: bytes | None = None
+        self._unsent: dict[str, None] = {}
+        self._notifying = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    # --- lifetime ---------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begins to relay. Raises DatabaseError, DatabaseUnavailable."""
+        await self._check_epoch()
+        await self._maintain_partitions()
+        self._spawn(self._fanout.run())
+        self._spawn(_every(POLL_SECONDS, self._poll))
+        self._spawn(_every(SWEEP_SECONDS, self._sweep))
+        self._spawn(_every(SESSION_CHECK_SECONDS, self._check_sessions))
+        self._spawn(_every(MAINTENANCE_SECONDS, self._maintain_partitions))
+
+    async def close(self) -> None:
+        """Closes every socket such that its client comes back, and ends all tasks."""
+        self._closing = True
+        await asyncio.gather(
+            *(
+                socket.close(WSCloseCode.SERVICE_RESTART, "The server restarts")
+                for socket in list(self._sockets)
+            )
+        )
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget_task)
+
+    def _forget_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a task of the relay failed", exc_info=task.exception())
+
+    # --- sockets ----------------------------------------------------------------------------------
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where the clients of Supabase and those of Phoenix connect."""
+        return [
+            web.get("/realtime/v1/websocket", self.handle),
+            web.get("/socket/websocket", self.handle),
+        ]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """GET /realtime/v1/websocket?apikey=...&vsn=2.0.0, upgraded to a WebSocket.
+
+        Any apikey will do; one that is an access token speaks for joins that bring none. Raises
+        RoostError when the connection is refused.
+        """
+        if self._closing:
+            raise RoostError(
+                code="RealtimeRestarting",
+                message="The server restarts.",
+                details=None,
+                hint="Try again.",
+                status=503,
+            )
+        wanted = request.query.get("vsn", "1.0.0")
+        version = VERSIONS.get(wanted)
+        if version is None:
+            raise RoostError(
+                code="UnsupportedVersion",
+                message="The server does not speak this version of the protocol.",
+                details=f"vsn: {wanted}",
+                hint=f"Set vsn to one of {', '.join(VERSIONS)}.",
+                status=400,
+            )
+        origin = request.headers.get("Origin")
+        if origin is not None and "*" not in self._origins and origin not in self._origins:
+            # Browsers leave it to the server which pages may open a socket.
+            raise RoostError(
+                code="OriginNotAllowed",
+                message="Pages of this origin may not connect.",
+                details=f"Origin: {origin}",
+                hint="Ask the operator to add it to ROOST_CORS_ORIGINS.",
+                status=403,
+            )
+        ws = web.WebSocketResponse(
+            timeout=CLOSE_SECONDS, autoping=False, compress=False, max_msg_size=MOST_FRAME_BYTES
+        )
+        if not ws.can_prepare(request):
+            raise RoostError(
+                code="UpgradeRequired",
+                message="This address is for WebSockets.",
+                details=None,
+                hint="Open it as ws:// or wss://, with a WebSocket client.",
+                status=426,
+            )
+        writer = await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws
+        apikey = request.headers.get("x-api-key") or request.query.get("apikey")
+        socket = Socket(self._services, ws, writer, transport, version, apikey)
+        self._sockets.add(socket)
+        try:
+            await socket.serve()
+        finally:
+            self._sockets.discard(socket)
+        return ws
+
+    async def _sweep(self) -> None:
+        """Closes sockets that went silent, and ends channels whose token ran out.
+
+        One pass over all instead of a timer for each.
+        """
+        now, oldest = time.time(), asyncio.get_running_loop().time() - IDLE_SECONDS
+        for socket in list(self._sockets):
+            if socket.last_seen < oldest:
+                self._spawn(socket.close(WSCloseCode.GOING_AWAY, "No frame for 60 seconds"))
+            else:
+                socket.expire(now)
+
+    # --- news -------------------------------------------------------------------------------------
+
+    def wake(self, touched: str) -> None:
+        """What a call of this server touched: a line for each topic or control message."""
+        lines = _lines(touched)
+        self._take(lines)
+        self._unsent.update(dict.fromkeys(lines))
+        if self._unsent and not self._notifying:
+            self._notifying = True
+            self._spawn(self._notify())
+
+    def on_notify(self, payload: str) -> None:
+        """A notification on roost_events: the sender's node id, then lines as in wake().
+
+        No lines stand for "anything": the sender had too many to say.
+        """
+        node_id, _, touched = payload.partition("\n")
+        if node_id == self._node_id:
+            return
+        lines = _lines(touched)
+        if lines:
+            self._take(lines)
+        else:
+            self.on_reconnect()
+
+    def on_reconnect(self) -> None:
+        """Notifications may have been lost: looks at everything that they can be about."""
+        self._fanout.wake_all()
+        self._spawn(self._recheck())
+
+    def _take(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            if line.startswith(_SESSION):
+                self._end_session(line.removeprefix(_SESSION))
+        self._fanout.wake(lines)
+
+    def _end_session(self, session_id: str) -> None:
+        for socket in self._sessions.sockets(session_id):
+            self._spawn(socket.end_session(session_id))
+
+    async def _notify(self) -> None:
+        """Tells the other servers, one notification at a time, each with all that has come up.
+
+        What can't be sent is dropped: the others poll, and check their sessions.
+        """
+        try:
+            while self._unsent:
+                payload = "\n".join((self._node_id, *self._unsent)).encode()
+                self._unsent.clear()
+                if len(payload) > LONGEST_NOTIFICATION:
+                    payload = self._node_id.encode()
+                try:
+                    await self._multiplexer.call(NOTIFY_EVENTS, (payload,), None)
+                except RoostError as error:
+                    logger.warning("cannot notify the other servers: %s", error)
+                await asyncio.sleep(NOTIFICATION_SPACING_SECONDS)
+        finally:
+            self._notifying = False
+
+    # --- looking after things ---------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        self._fanout.wake_all()
+
+    async def _recheck(self) -> None:
+        try:
+            await self._check_epoch()
+            await self._check_sessions()
+        except RoostError as error:
+            logger.warning("cannot check epoch and sessions: %s", error)
+
+    async def _check_epoch(self) -> None:
+        """Ends all channels when the log was replaced, as by restoring a backup: their offsets mean
+        nothing in the new one. Replacing a database cuts connections, so this is not polled.
+        """
+        ((epoch,),) = await self._multiplexer.call(GET_LOG_EPOCH, (), None)
+        if self._epoch is not None and epoch != self._epoch:
+            for channel in self._fanout.channels():
+                channel.socket.fail(channel, must_refetch())
+        self._epoch = epoch
+
+    async def _check_sessions(self) -> None:
+        """Closes the sockets of sessions that ended without a control line reaching this server."""
+        session_ids = self._sessions.ids()
+        if session_ids:
+            rows = await self._multiplexer.call(
+                FIND_ENDED_SESSIONS, (text_array(session_ids),), None
+            )
+            for (session_id,) in rows:
+                self._end_session((session_id or b"").decode())
+
+    async def _maintain_partitions(self) -> None:
+        await self._multiplexer.call(MAINTAIN_PARTITIONS, (), None)
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines(), which takes a dozen other characters for the end of a line.
+    return [line for line in text.split("\n") if line]
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Does something again and again, the first time after one interval."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except RoostError as error:
+            logger.warning("%s: %s", work.__qualname__, error)

@@ -1,0 +1,524 @@
+"""One WebSocket connection: its channels, what its client asks, and catching up from the log."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp.abc import AbstractStreamWriter
+
+from roost.database.pipeline import Identity, Multiplexer
+from roost.database.queries import JOIN_TOPIC
+from roost.errors import RoostError
+from roost.realtime.fanout import RETRY_SECONDS, Batch, Channel, Fanout
+from roost.realtime.join import JoinRequest, topic_name
+from roost.realtime.log import LogReader, Page
+from roost.realtime.protocol import MalformedFrameError, Push, Version, decode, encode
+from roost.realtime.refusals import (
+    must_refetch,
+    presentable,
+    reason,
+    refused,
+    response,
+    sign_in_required,
+)
+from roost.realtime.sessions import Sessions
+from roost.tokens import LEEWAY, AccessTokens, Claims
+
+logger = logging.getLogger(__name__)
+
+MOST_CHANNELS: Final = 100
+MOST_MALFORMED_FRAMES: Final = 20
+
+# A socket that holds more unsent bytes than this gets nothing more until they are gone; its
+# channels then go on from the log.
+MOST_UNSENT_BYTES: Final = 1_048_576
+
+# How long a client has to answer a close frame, and to take what was written before it.
+CLOSE_SECONDS: Final = 2.0
+
+# 4000 to 4999 are free for applications; clients come back after any code but 1000.
+SESSION_ENDED: Final = 4401
+
+_PHOENIX: Final = "phoenix"
+
+_NO_NEWS: Final = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all sockets of a relay share."""
+
+    multiplexer: Multiplexer
+    tokens: AccessTokens
+    fanout: Fanout
+    sessions: "Sessions[Socket]"
+    # So that a thousand sockets that come back at once leave connections to everybody else.
+    catch_up_reads: asyncio.Semaphore
+
+
+class Socket:
+    """A client's connection.
+
+    last_seen -- when its last frame came, by the loop's clock
+    """
+
+    __slots__ = (
+        "_apikey",
+        "_behind",
+        "_catching_up",
+        "_channels",
+        "_ended",
+        "_malformed",
+        "_services",
+        "_session_ids",
+        "_transport",
+        "_version",
+        "_writer",
+        "_ws",
+        "last_seen",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        ws: web.WebSocketResponse,
+        writer: AbstractStreamWriter,
+        transport: asyncio.WriteTransport,
+        version: Version,
+        apikey: str | None,
+    ) -> None:
+        self._services = services
+        self._ws = ws
+        # The same connection twice: the transport writes at once, the writer waits for room.
+        self._writer = writer
+        self._transport = transport
+        self._version = version
+        self._apikey = apikey
+        self._channels: dict[str, Channel] = {}
+        self._behind: dict[Channel, None] = {}
+        self._catching_up: asyncio.Task[None] | None = None
+        self._session_ids: set[str] = set()
+        self._malformed = 0
+        self._ended = False
+        self.last_seen = asyncio.get_running_loop().time()
+
+    # --- the connection ---------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Answers the client until the connection ends."""
+        loop = asyncio.get_running_loop()
+        try:
+            while not self._ended:
+                message = await self._ws.receive()
+                self.last_seen = loop.time()
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    await self._receive(message.data)
+                elif message.type is WSMsgType.PING:
+                    await self._ws.pong(message.data)
+                elif message.type is not WSMsgType.PONG:
+                    break
+        except ConnectionError:
+            # The client went away while it was being answered.
+            pass
+        except Exception:
+            logger.exception("unexpected error on a socket")
+            await self.close(WSCloseCode.INTERNAL_ERROR, "The server failed")
+        finally:
+            self._end()
+
+    async def close(self, code: int, why: str) -> None:
+        """Ends all channels without a word and closes the connection.
+
+        code -- never 1000, after which clients do not come back
+        why -- for people, at most 123 bytes
+        """
+        self._end()
+        await self._ws.close(code=code, message=why.encode(), drain=False)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.drain()
+        except (TimeoutError, ConnectionError):
+            # It does not read, so what is unsent stays unsent.
+            self._transport.abort()
+
+    async def end_session(self, session_id: str) -> None:
+        """Tells the channels of a session that it is over, and closes the connection."""
+        for channel in self._channels.values():
+            if channel.claims.session_id == session_id:
+                self._send_system(channel, "Unauthorized: The session is over.", "RO102")
+        await self.close(SESSION_ENDED, "The session is over")
+
+    def expire(self, now: float) -> None:
+        """Ends the channels whose access token ran out and was not refreshed; now in Unix time."""
+        for channel in list(self._channels.values()):
+            late = now - channel.claims.expires_at
+            if late > LEEWAY:
+                self.fail(
+                    channel,
+                    RoostError(
+                        code="PGRST303",
+                        message=f"Token has expired {late:.0f} seconds ago",
+                        details=None,
+                        hint="Send a new one with the event access_token before it expires.",
+                        status=401,
+                    ),
+                )
+
+    def _end(self) -> None:
+        self._ended = True
+        # A task that is catching up finds nothing left to do at its next step.
+        for channel in list(self._channels.values()):
+            self._forget(channel)
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def _write(self, frames: bytes) -> None:
+        if not (self._ended or self._transport.is_closing()):
+            self._transport.write(frames)
+
+    async def _answer(self, push: Push, payload: dict[str, Any]) -> None:
+        """Replies to a request. Waits for a client that asks more than it reads."""
+        self._write(
+            encode(
+                self._version,
+                join_ref=push.join_ref,
+                ref=push.ref,
+                topic=push.topic,
+                event="phx_reply",
+                payload=payload,
+            )
+        )
+        if self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+            await self._writer.drain()
+
+    async def _accept(self, push: Push, answer: dict[str, Any] | None = None) -> None:
+        await self._answer(push, {"status": "ok", "response": answer or {}})
+
+    async def _refuse(self, push: Push, error: RoostError) -> None:
+        await self._answer(push, {"status": "error", "response": response(error)})
+
+    def _send_system(self, channel: Channel, message: str, code: str | None = None) -> None:
+        payload = {
+            "extension": "system",
+            "status": "ok" if code is None else "error",
+            "message": message,
+            "channel": channel.topic.name,
+        }
+        if code is not None:
+            payload["code"] = code
+        self._send(channel, "system", payload)
+
+    def _send(
+        self, channel: Channel, event: str, payload: dict[str, Any], ref: str | None = None
+    ) -> None:
+        self._write(
+            encode(
+                self._version,
+                join_ref=channel.join_ref,
+                ref=ref,
+                topic=f"realtime:{channel.topic.name}",
+                event=event,
+                payload=payload,
+            )
+        )
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    async def _receive(self, data: str | bytes) -> None:
+        try:
+            push = decode(self._version, data)
+        except MalformedFrameError as error:
+            await self._receive_malformed(error)
+            return
+        channel = self._channels.get(push.topic)
+        if push.topic == _PHOENIX:
+            await self._receive_control(push)
+        elif push.event == "phx_join":
+            if channel is not None:
+                self._forget(channel)
+                self._send(channel, "phx_close", {}, channel.join_ref)
+            await self._join(push)
+        elif channel is None:
+            if push.event == "phx_leave":
+                await self._accept(push)
+            else:
+                # The exact words are Phoenix's.
+                await self._answer(
+                    push, {"status": "error", "response": {"reason": "unmatched topic"}}
+                )
+        elif push.join_ref in (None, channel.join_ref):
+            await self._receive_for(channel, push)
+        # Else it was sent to an earlier join of the topic; Phoenix ignores that, and clients do not
+        # wait for an answer.
+
+    async def _receive_control(self, push: Push) -> None:
+        if push.event == "heartbeat":
+            await self._accept(push)
+        else:
+            await self._refuse(
+                push,
+                refused(
+                    "UnknownEvent",
+                    'The topic "phoenix" has heartbeats only.',
+                    "Send the event to the channel that it is for.",
+                ),
+            )
+
+    async def _receive_for(self, channel: Channel, push: Push) -> None:
+        match push.event:
+            case "phx_leave":
+                # Clients stay away after phx_close, and join again after phx_error.
+                self._forget(channel)
+                await self._accept(push)
+                self._send(channel, "phx_close", {}, channel.join_ref)
+            case "access_token":
+                await self._refresh(channel, push)
+            case "broadcast":
+                await self._refuse(
+                    push,
+                    refused(
+                        "BroadcastNotServed",
+                        "This server does not take broadcasts from clients.",
+                        "Call a function, such as send_message; it publishes what it does.",
+                    ),
+                )
+            case "presence":
+                await self._refuse(
+                    push,
+                    refused(
+                        "PresenceNotServed",
+                        "This server does not serve presence.",
+                        "Leave out track and untrack.",
+                    ),
+                )
+            case _:
+                await self._refuse(
+                    push,
+                    refused(
+                        "UnknownEvent",
+                        "Channels do not take this event.",
+                        "Send phx_join, phx_leave or access_token.",
+                    ),
+                )
+
+    async def _receive_malformed(self, error: MalformedFrameError) -> None:
+        self._malformed += 1
+        what = refused(
+            "MalformedFrame", error.message, 'Send the frames of the "vsn" in the address.'
+        )
+        topic = error.topic or _PHOENIX
+        if error.ref is not None:
+            await self._refuse(Push(error.join_ref, error.ref, topic, "", {}), what)
+        else:
+            payload = {
+                "extension": "system",
+                "status": "error",
+                "message": reason(what),
+                "channel": "",
+            }
+            self._write(encode(self._version, topic=topic, event="system", payload=payload))
+        if self._malformed >= MOST_MALFORMED_FRAMES:
+            await self.close(
+                WSCloseCode.POLICY_VIOLATION, f"{MOST_MALFORMED_FRAMES} malformed frames"
+            )
+
+    # --- joining ----------------------------------------------------------------------------------
+
+    async def _join(self, push: Push) -> None:
+        fanout = self._services.fanout
+        try:
+            name = topic_name(push.topic)
+            request = JoinRequest.read(push.payload)
+            if len(self._channels) >= MOST_CHANNELS:
+                raise refused(
+                    "ChannelRateLimitReached",
+                    f"A socket has at most {MOST_CHANNELS} channels.",
+                    "Leave a channel first, or open another socket.",
+                )
+            claims = self._verify(request.access_token)
+        except RoostError as error:
+            await self._refuse(push, error)
+            return
+        # Both before the question: events and the end of the session count from the moment that the
+        # database decides at, which is before its answer is here.
+        channel = fanout.subscribe(self, name, push.join_ref or push.ref, claims)
+        self._channels[push.topic] = channel
+        self._belong_to_sessions()
+        try:
+            newest, epoch = await self._ask(claims, name, request.after, request.epoch)
+        except RoostError as error:
+            self._forget(channel)
+            await self._refuse(push, error)
+            return
+        if request.after is not None:
+            channel.replay_end = newest
+        await self._accept(push, {"postgres_changes": [], "offset": newest, "epoch": epoch})
+        if request.confirm:
+            self._send_system(channel, "Replication connection established")
+        cursor = newest if request.after is None else request.after
+        if self._has(channel) and not fanout.place(channel, cursor, newest):
+            self._fall_behind(channel)
+
+    async def _ask(
+        self, claims: Claims, name: str, after: int | None, epoch: str | None
+    ) -> tuple[int, str]:
+        """Asks the database for a join. Returns the newest offset and the log's epoch.
+
+        Raises DatabaseError, DatabaseUnavailable.
+        """
+        session_id = None if claims.session_id is None else claims.session_id.encode()
+        rows = await self._services.multiplexer.call(
+            JOIN_TOPIC,
+            (
+                name.encode(),
+                None if after is None else b"%d" % after,
+                None if epoch is None else epoch.encode(),
+            ),
+            Identity(b"user", session_id),
+        )
+        newest, log_epoch = rows[0]
+        return int(newest or 0), (log_epoch or b"").decode()
+
+    def _verify(self, token: str | None) -> Claims:
+        """Who holds a token; without one, the key counts that the socket was opened with.
+
+        Raises RoostError.
+        """
+        if token is None or token.startswith("sb_"):
+            token = self._apikey
+        if token is None or (token == self._apikey and token.count(".") != 2):
+            # A key that is no token says which application this is, not who uses it.
+            raise sign_in_required()
+        claims = self._services.tokens.verify(token)
+        if claims.role != "user":
+            raise sign_in_required()
+        return claims
+
+    def _belong_to_sessions(self) -> None:
+        """Registers the socket with the sessions of its channels, and with no others."""
+        claims = (channel.claims for channel in self._channels.values())
+        session_ids = {c.session_id for c in claims if c.session_id is not None}
+        for session_id in self._session_ids - session_ids:
+            self._services.sessions.discard(session_id, self)
+        for session_id in session_ids - self._session_ids:
+            self._services.sessions.add(session_id, self)
+        self._session_ids = session_ids
+
+    async def _refresh(self, channel: Channel, push: Push) -> None:
+        """Takes a new access token for a channel, or ends it. Says nothing on success."""
+        token = push.payload.get("access_token")
+        if token is None or token == self._apikey or str(token).startswith("sb_"):
+            return
+        try:
+            if not isinstance(token, str):
+                raise refused("MalformedJWT", "The token is not a string.", "Send a JWT.")
+            claims = self._verify(token)
+            if claims == channel.claims:
+                return
+            if claims.user_id != channel.claims.user_id:
+                raise refused(
+                    "Unauthorized",
+                    "The token is another person's.",
+                    "Leave the channel, and join again as that person.",
+                )
+            await self._ask(claims, channel.topic.name, None, None)
+        except RoostError as error:
+            self.fail(channel, error)
+            return
+        channel.claims = claims
+        self._belong_to_sessions()
+
+    # --- ending channels --------------------------------------------------------------------------
+
+    def _has(self, channel: Channel) -> bool:
+        return self._channels.get(f"realtime:{channel.topic.name}") is channel
+
+    def _forget(self, channel: Channel) -> None:
+        """Ends a channel without a word. Does nothing for one that has ended already."""
+        if self._has(channel):
+            del self._channels[f"realtime:{channel.topic.name}"]
+            self._behind.pop(channel, None)
+            self._services.fanout.unsubscribe(channel)
+            self._belong_to_sessions()
+
+    def fail(self, channel: Channel, error: RoostError) -> None:
+        """Ends a channel for a reason that its client is told, such that it joins again."""
+        error = presentable(error)
+        self._forget(channel)
+        self._send_system(channel, reason(error), error.code)
+        self._send(channel, "phx_error", {"reason": reason(error)}, channel.join_ref)
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def deliver(self, channel: Channel, batch: Batch) -> None:
+        """See fanout.Subscriber."""
+        if channel.cursor >= batch.end:
+            return
+        if (
+            channel.cursor < batch.start
+            or self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES
+        ):
+            self._fall_behind(channel)
+        elif not self._transport.is_closing():
+            self._transport.write(batch.after(self._version, channel.cursor))
+            channel.cursor = batch.end
+
+    def _fall_behind(self, channel: Channel) -> None:
+        channel.live = False
+        self._behind[channel] = None
+        if self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Reads the log for the channels that are behind, a page for all of them at a time, and
+        only when what was written before is gone: a client that does not read costs no more than
+        its unsent bytes and a page.
+        """
+        reader = LogReader(self._services.multiplexer)
+        try:
+            while self._behind:
+                await self._writer.drain()
+                channels = list(self._behind)
+                if not channels:
+                    break
+                try:
+                    async with self._services.catch_up_reads:
+                        pages = await reader.read(
+                            {channel.topic.name: channel.cursor for channel in channels}
+                        )
+                except RoostError as error:
+                    logger.warning("cannot read events, trying again: %s", error)
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                for channel in channels:
+                    if channel in self._behind:
+                        self._advance(channel, pages.get(channel.topic.name, _NO_NEWS))
+        except ConnectionError:
+            # The client is gone; serve() ends too.
+            pass
+        except Exception:
+            logger.exception("unexpected error on a socket")
+            await self.close(WSCloseCode.INTERNAL_ERROR, "The server failed")
+        finally:
+            self._catching_up = None
+
+    def _advance(self, channel: Channel, page: Page) -> None:
+        """Writes a page and, when that closes the gap, goes live: one step, nothing in between."""
+        if page.events:
+            topic = channel.topic.joined_name
+            self._write(
+                b"".join(
+                    event.frame(self._version, topic, replayed=event.offset <= channel.replay_end)
+                    for event in page.events
+                )
+            )
+        cursor = page.events[-1].offset if page.events else channel.cursor
+        if page.resumes_at is not None:
+            self.fail(channel, must_refetch())
+        elif self._services.fanout.place(channel, cursor, channel.replay_end):
+            del self._behind[channel]
+        elif not page.events:
+            # The log is said to go further, and does not.
+            self.fail(channel, must_refetch())

@@ -1,0 +1,1 @@
+"""Calls of the functions of schema api over HTTP, in PostgREST's wire format."""

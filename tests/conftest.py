@@ -1,0 +1,76 @@
+"""The servers and databases that tests run on. A fixture is named after what it gives."""
+
+import functools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from roost.database.embedded import EmbeddedPostgres
+from roost.database.migrations import migrate
+from tests.serving import Client, serving
+from tests.support import Postgres15, administrator, new_database, running
+
+TEMPLATE = "template_roost"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The embedded PostgreSQL 18, one for the whole run."""
+    with running(EmbeddedPostgres) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres15() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL 15, started when the first test asks for it."""
+    with running(Postgres15) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: EmbeddedPostgres) -> str:
+    """The name of a migrated database that nobody connects to, to make others from."""
+    with administrator(postgres) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    migrate(postgres.conninfo(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The connection string of an empty database."""
+    with new_database(postgres) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+    """The connection string of a migrated database of this test's own."""
+    with new_database(postgres, template_database) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def serve(database: str) -> Callable[..., AbstractAsyncContextManager[Client]]:
+    """Starts a server on the test's database, with settings of the test's choice."""
+    return functools.partial(serving, database)
+
+
+@pytest.fixture
+async def client(database: str) -> AsyncIterator[Client]:
+    """A client, not signed in, of a server on the test's database."""
+    async with serving(database) as served:
+        yield served
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that the system user may be let through to, unlike pytest's."""
+    made = Path(tempfile.mkdtemp(prefix="roost-test-"))
+    yield made
+    made.chmod(0o700)
+    shutil.rmtree(made)

