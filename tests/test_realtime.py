@@ -29,6 +29,10 @@ from tests.relaying import (
 )
 from tests.support import connect
 
+WAITING_FOR_THE_LOG = (
+    "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'realtime.log'::regclass"
+)
+
 
 @pytest.fixture(autouse=True)
 def without_safety_nets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -744,12 +748,11 @@ async def test_an_event_during_the_first_join_is_not_missed(
 ) -> None:
     phone = await node.phone(ada)
     await db.without_notice()
-    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'realtime.log'::regclass"
     async with await connect(database) as blocker:
         async with blocker.transaction():
             await blocker.execute("LOCK TABLE realtime.log")
             join = await phone.ask_to_join(ada.inbox)
-            while not await db.run(waiting):
+            while not await db.run(WAITING_FOR_THE_LOG):
                 pass
             # The database has decided on the join, and the answer is still to come.
             await db.publish(ada.inbox)
@@ -964,6 +967,20 @@ async def test_the_end_of_a_session_closes_its_sockets(
     # The server's own calls say the same.
     node.relay.wake(f"!session:{other.session_id}\n!unknown:1")
     assert await stays.closed() == socket.SESSION_ENDED
+
+
+async def test_a_session_that_ends_during_a_join(
+    node: Node, database: str, db: Database, ada: Person
+) -> None:
+    phone = await node.phone(ada)
+    async with await connect(database) as blocker, blocker.transaction():
+        await blocker.execute("LOCK TABLE realtime.log")
+        await phone.ask_to_join(ada.inbox)
+        while not await db.run(WAITING_FOR_THE_LOG):
+            pass
+        # The join has seen a living session, and its answer is still to come.
+        await db.run("UPDATE roost.sessions SET revoked_at = now() WHERE id = %s", ada.session_id)
+        assert await phone.closed() == socket.SESSION_ENDED
 
 
 async def test_the_end_of_a_session_is_noticed_without_a_word(

@@ -1,5 +1,7 @@
 -- Makes the partitions of the coming days and drops those past retention, a day at a time. The
 -- advisory lock keeps two servers that run it at the same moment from making the same table.
+-- Dropping needs the table to itself. While it waits for that behind a long reader, such as a
+-- backup, every publisher waits behind it; so it gives up soon, and is tried again later.
 CREATE OR REPLACE FUNCTION realtime.maintain_partitions(
     p_retention interval DEFAULT '7 days',
     p_days_ahead integer DEFAULT 7
@@ -9,6 +11,7 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '250ms'
 AS $$
 DECLARE
     v_today date := (now() AT TIME ZONE 'UTC')::date;
@@ -25,6 +28,8 @@ BEGIN
         CONTINUE WHEN to_regclass(format('realtime.%I', v_name)) IS NOT NULL;
 
         -- Made apart and attached, so that what the default partition took for this day can move.
+        -- The lock keeps a writer from putting more there between the move and the attachment.
+        LOCK TABLE realtime.events_default IN SHARE ROW EXCLUSIVE MODE;
         EXECUTE format(
             'CREATE TABLE realtime.%I (LIKE realtime.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
             v_name
@@ -67,4 +72,5 @@ GRANT EXECUTE ON FUNCTION realtime.maintain_partitions(interval, integer) TO roo
 
 COMMENT ON FUNCTION realtime.maintain_partitions(interval, integer) IS
 'Makes the event partitions of the coming days and drops those past retention. The server calls it
-when it starts and every hour; without a server, call it once a day.';
+when it starts and every hour; without a server, call it once a day. Errors: 55P03 (somebody reads
+the table for long; try again).';

@@ -6,11 +6,14 @@ CREATE OR REPLACE FUNCTION realtime.read_events(
     p_limit integer
 )
 RETURNS TABLE (topic text, event_offset bigint, id uuid, event text, payload json, epoch text)
-LANGUAGE sql
+LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
+    -- PL/pgSQL keeps the plan; a function in SQL would be planned on every call before version 18.
+    RETURN QUERY
     SELECT
         asked.topic,
         found.event_offset,
@@ -21,16 +24,17 @@ AS $$
     FROM unnest(p_topics, p_afters) AS asked (topic, after)
     CROSS JOIN LATERAL (
         SELECT
-            event.event_offset,
-            event.id,
-            event.event,
-            event.payload
-        FROM realtime.events AS event
-        WHERE event.topic = asked.topic AND event.event_offset > asked.after
-        ORDER BY event.event_offset
+            stored.event_offset,
+            stored.id,
+            stored.event,
+            stored.payload
+        FROM realtime.events AS stored
+        WHERE stored.topic = asked.topic AND stored.event_offset > asked.after
+        ORDER BY stored.event_offset
         LIMIT p_limit
     ) AS found
     ORDER BY asked.topic, found.event_offset;
+END;
 $$;
 
 REVOKE ALL ON FUNCTION realtime.read_events(text[], bigint[], integer) FROM PUBLIC;

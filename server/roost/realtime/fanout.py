@@ -192,18 +192,25 @@ class Fanout:
             self._news.clear()
             while topics := self._take():
                 try:
-                    pages = await self._reader.read(
-                        {topic.name: topic.head for topic in topics if topic.head is not None}
-                    )
+                    await self._relay(topics)
                 except RoostError as error:
                     logger.warning("cannot read events, trying again: %s", error)
-                    self._unsure.update(dict.fromkeys(topics))
-                    await asyncio.sleep(RETRY_SECONDS)
+                except Exception:
+                    logger.exception("unexpected error of the relay, trying again")
+                else:
                     continue
-                for topic in topics:
-                    page = pages.get(topic.name)
-                    if page is not None:
-                        await self._pass_on(topic, page)
+                # Whoever got something already is known by the cursor.
+                self._unsure.update(dict.fromkeys(topics))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _relay(self, topics: list[Topic]) -> None:
+        pages = await self._reader.read(
+            {topic.name: topic.head for topic in topics if topic.head is not None}
+        )
+        for topic in topics:
+            page = pages.get(topic.name)
+            if page is not None:
+                await self._pass_on(topic, page)
 
     def _take(self) -> list[Topic]:
         """The next topics to read."""

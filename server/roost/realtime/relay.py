@@ -21,7 +21,7 @@ from roost.database.queries import (
     MAINTAIN_PARTITIONS,
     NOTIFY_EVENTS,
 )
-from roost.errors import RoostError
+from roost.errors import DatabaseError, RoostError
 from roost.realtime.fanout import Fanout
 from roost.realtime.log import text_array
 from roost.realtime.protocol import VERSIONS
@@ -83,7 +83,11 @@ class Relay:
     async def start(self) -> None:
         """Begins to relay. Raises DatabaseError, DatabaseUnavailable."""
         await self._check_epoch()
-        await self._maintain_partitions()
+        try:
+            await self._maintain_partitions()
+        except DatabaseError as error:
+            # As when a lock does not come free. Events without a partition have the default one.
+            logger.warning("cannot maintain the partitions, trying again later: %s", error)
         self._spawn(self._fanout.run())
         self._spawn(_every(POLL_SECONDS, self._poll))
         self._spawn(_every(SWEEP_SECONDS, self._sweep))
@@ -300,3 +304,5 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             await work()
         except RoostError as error:
             logger.warning("%s: %s", work.__qualname__, error)
+        except Exception:
+            logger.exception("unexpected error in %s", work.__qualname__)

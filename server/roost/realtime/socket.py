@@ -352,6 +352,9 @@ class Socket:
             self._forget(channel)
             await self._refuse(push, error)
             return
+        if not self._has(channel):
+            # It has ended in the meantime, and the client has been told why.
+            return
         if request.after is not None:
             channel.replay_end = newest
         await self._accept(push, {"postgres_changes": [], "offset": newest, "epoch": epoch})
@@ -445,10 +448,11 @@ class Socket:
 
     def fail(self, channel: Channel, error: RoostError) -> None:
         """Ends a channel for a reason that its client is told, such that it joins again."""
-        error = presentable(error)
-        self._forget(channel)
-        self._send_system(channel, reason(error), error.code)
-        self._send(channel, "phx_error", {"reason": reason(error)}, channel.join_ref)
+        if self._has(channel):
+            error = presentable(error)
+            self._forget(channel)
+            self._send_system(channel, reason(error), error.code)
+            self._send(channel, "phx_error", {"reason": reason(error)}, channel.join_ref)
 
     # --- events -----------------------------------------------------------------------------------
 
