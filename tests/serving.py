@@ -81,6 +81,14 @@ class Client:
         assert answer.status == 200, answer
         return self._signed_in(answer.body)
 
+    async def open_conversation(self, *others: Self) -> str:
+        """The id of a new conversation of this person with others."""
+        conversation = await self.ask(
+            "create_conversation", title="Plans", participants=[other.user_id for other in others]
+        )
+        conversation_id: str = conversation["id"]
+        return conversation_id
+
     def _signed_in(self, session: dict[str, Any]) -> Self:
         return replace(
             self,

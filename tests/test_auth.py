@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
@@ -16,9 +17,10 @@ import jwt
 import psycopg
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from roost.auth.handlers import Auth
-from roost.auth.passwords import Passwords
+from roost.auth.passwords import THREADS, Passwords
 from roost.auth.refresh_tokens import RefreshToken, new_secret
 from roost.auth.requests import client_address
 from roost.database.catalogue import load_catalogue
@@ -26,10 +28,11 @@ from roost.database.pipeline import Multiplexer
 from roost.errors import RoostError
 from roost.settings import Settings
 from roost.tokens import AccessTokens
+from tests.serving import PASSWORD, Answer, Client, serving
 from tests.support import connect
 
 SECRET = "a secret of the tests, of 32 bytes or more"
-PASSWORD = "correct horse battery staple"
+SETTINGS = Settings(max_body_bytes=100_000)
 EMAIL = "ada@example.com"
 
 
@@ -50,21 +53,11 @@ class CountingHasher(argon2.PasswordHasher):
         return super().verify(hash, password)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, read to its end."""
-
-    status: int
-    headers: Any
-    body: Any
-
-
 @dataclass(slots=True)
 class AuthServer:
     """A server of the auth endpoints alone, and what can be seen of it."""
 
-    url: str
-    http: aiohttp.ClientSession
+    client: Client
     database: psycopg.AsyncConnection[Any]
     tokens: AccessTokens
     hasher: CountingHasher
@@ -77,17 +70,10 @@ class AuthServer:
         body: Any = None,
         *,
         token: str | None = None,
-        headers: dict[str, str] | None = None,
-        data: bytes | None = None,
+        **options: Any,
     ) -> Answer:
-        sent = dict(headers or {})
-        if token is not None:
-            sent["Authorization"] = f"Bearer {token}"
-        async with self.http.request(
-            method, f"{self.url}/auth/v1{path}", headers=sent, json=body, data=data
-        ) as answer:
-            read = await answer.read()
-            return Answer(answer.status, answer.headers, await answer.json() if read else None)
+        client = replace(self.client, token=token)
+        return await client.request(method, f"/auth/v1{path}", json=body, **options)
 
     async def sign_up(self, email: str = EMAIL, **more: Any) -> Any:
         answer = await self.send("POST", "/signup", {"email": email, "password": PASSWORD, **more})
@@ -121,8 +107,9 @@ class AuthServer:
 
 
 @contextlib.asynccontextmanager
-async def _serving(conninfo: str, hasher: CountingHasher) -> AsyncIterator[AuthServer]:
-    settings = Settings(max_body_bytes=100_000)
+async def _serving(
+    conninfo: str, hasher: CountingHasher, settings: Settings = SETTINGS
+) -> AsyncIterator[AuthServer]:
     tokens = AccessTokens(SECRET, settings.access_token_seconds)
     touched: list[str] = []
     multiplexer = Multiplexer(
@@ -133,13 +120,13 @@ async def _serving(conninfo: str, hasher: CountingHasher) -> AsyncIterator[AuthS
         connect_timeout=5,
         statement_timeout_ms=5000,
     )
+    multiplexer.on_touched = touched.append
     await multiplexer.open()
     catalogue = await load_catalogue(multiplexer)
     auth = await Auth.open(
         multiplexer,
         tokens,
         settings,
-        touched.append,
         catalogue=lambda: catalogue,
         passwords=Passwords(hasher),
     )
@@ -151,8 +138,7 @@ async def _serving(conninfo: str, hasher: CountingHasher) -> AsyncIterator[AuthS
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with aiohttp.ClientSession() as http, await connect(conninfo) as database:
             yield AuthServer(
-                f"http://127.0.0.1:{runner.addresses[0][1]}",
-                http,
+                Client(f"http://127.0.0.1:{runner.addresses[0][1]}", http),
                 database,
                 tokens,
                 hasher,
@@ -167,8 +153,21 @@ async def _serving(conninfo: str, hasher: CountingHasher) -> AsyncIterator[AuthS
 @pytest.fixture
 async def server(database: str) -> AsyncIterator[AuthServer]:
     """A server of the auth endpoints on the test's database."""
-    async with _serving(database, CountingHasher()) as serving:
-        yield serving
+    async with _serving(database, CountingHasher()) as served:
+        yield served
+
+
+@pytest.mark.parametrize("name", ["access_token", "refresh_token"])
+async def test_without_its_keys_there_is_no_server(database: str, name: str) -> None:
+    async with await connect(database) as connection:
+        await connection.execute("DELETE FROM roost.server_secrets WHERE name = %s", [name])
+
+    with pytest.raises(RoostError) as raised:
+        async with serving(database):
+            pytest.fail("it serves")
+
+    assert name in raised.value.message
+    assert raised.value.hint
 
 
 def _refused(answer: Answer, status: int, code: str) -> None:
@@ -252,6 +251,103 @@ async def test_one_address_has_one_account(server: AuthServer) -> None:
             _refused(answer, 422, "user_already_exists")
     assert await server.rows("SELECT count(*) FROM roost.users") == [(1,)]
     assert await server.rows("SELECT count(*) FROM roost.devices") == [(1,)]
+
+
+async def test_a_taken_address_is_refused_before_the_work(server: AuthServer) -> None:
+    await server.sign_up()
+    server.hasher.hashed = 0
+    before = await server.state()
+
+    _refused(await server.send("POST", "/signup", GOOD), 422, "user_already_exists")
+
+    assert server.hasher.hashed == 0
+    assert await server.state() == before
+    # Else asking which addresses have accounts would cost nothing.
+    assert await server.rows("SELECT subject, failures FROM roost.login_attempts") == [
+        ("address:sign_up:127.0.0.1", 2)
+    ]
+
+
+async def test_sign_ups_are_slowed_down(server: AuthServer) -> None:
+    await server.execute(
+        "INSERT INTO roost.login_attempts (subject, failures) VALUES (%s, 99)",
+        "address:sign_up:127.0.0.1",
+    )
+    answers = [
+        await server.send("POST", "/signup", {"email": f"{name}@example.com", "password": PASSWORD})
+        for name in ("ada", "grace", "nobody")
+    ]
+
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    _refused(answers[2], 429, "over_request_rate_limit")
+    assert answers[2].headers["Retry-After"] in ("1", "2")
+    assert server.hasher.hashed == 2
+    # Who has an account already is not kept out by newcomers.
+    assert (await server.sign_in()).status == 200
+
+    await server.execute("UPDATE roost.login_attempts SET blocked_until = now() - interval '1 s'")
+    await server.sign_up("nobody@example.com")
+
+
+async def test_sign_ups_forget_old_attempts(server: AuthServer) -> None:
+    await server.execute(
+        "INSERT INTO roost.login_attempts (subject, last_attempt_at)"
+        " SELECT 'address:' || n, now() - interval '2 hours' FROM generate_series(1, 12) AS n"
+    )
+    await server.sign_up()
+
+    assert await server.rows(
+        "SELECT count(*) FROM roost.login_attempts WHERE last_attempt_at < now() - interval '1 h'"
+    ) == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        EMAIL,
+        "ADA@EXAMPLE.COM",
+        "a@b",
+        "ä@ö",
+        "ada",
+        "@",
+        "ada@",
+        "@example.com",
+        "ada@@example.com",
+        "ada @example.com",
+        "ada@example\n.com",
+        "ada@example.com\n",
+        "ada@\u0085",
+        "ada@\u00a0",
+        f"a@{'x' * 252}",
+        f"a@{'x' * 253}",
+        # In lower case these are two characters each.
+        f"a@{'İ' * 126}",
+        f"a@{'İ' * 127}",
+    ],
+)
+async def test_an_address_is_judged_before_the_work_as_the_table_judges_it(
+    server: AuthServer, email: str
+) -> None:
+    in_table = None
+    try:
+        await server.execute(
+            "INSERT INTO roost.users (email, password_hash) VALUES (lower(%s), %s)",
+            email,
+            "$argon2id$v=19$x",
+        )
+    except psycopg.errors.CheckViolation as error:
+        in_table = error.diag.constraint_name
+    await server.execute("DELETE FROM roost.users")
+
+    answer = await server.send("POST", "/signup", {"email": email, "password": PASSWORD})
+
+    if in_table is None:
+        assert answer.status == 200
+    else:
+        _refused(answer, 400, "validation_failed")
+        assert in_table == "users_email_is_an_address"
+        assert "ada@example.com" in answer.body["hint"]
+        assert server.hasher.hashed == 0
 
 
 # --- refusals by form ----------------------------------------------------------------------------
@@ -408,9 +504,9 @@ async def test_guesses_are_slowed_down(server: AuthServer) -> None:
 
     await server.execute("UPDATE roost.login_attempts SET blocked_until = now() - interval '1 s'")
     assert (await server.sign_in()).status == 200
-    assert await server.rows("SELECT subject, failures FROM roost.login_attempts") == [
-        ("address:127.0.0.1", 6)
-    ]
+    assert await server.rows(
+        "SELECT subject, failures FROM roost.login_attempts ORDER BY subject"
+    ) == [("address:127.0.0.1", 6), ("address:sign_up:127.0.0.1", 1)]
 
 
 async def test_an_outdated_hash_is_replaced(database: str) -> None:
@@ -454,6 +550,28 @@ async def test_too_many_passwords_at_once_are_refused() -> None:
         passwords.close()
 
 
+async def test_sign_ups_leave_room_for_sign_ins() -> None:
+    hasher = CountingHasher()
+    passwords = Passwords(hasher, most_waiting=20)
+    try:
+        password_hash = await passwords.hash(PASSWORD)
+        sign_ups = [
+            asyncio.create_task(passwords.hash(PASSWORD, for_sign_up=True)) for _ in range(50)
+        ]
+        # Begun after all of these.
+        sign_ins = [asyncio.create_task(passwords.matches(password_hash, PASSWORD)) for _ in "1234"]
+        outcomes = await asyncio.gather(*sign_ups, return_exceptions=True)
+
+        refused = [outcome for outcome in outcomes if isinstance(outcome, RoostError)]
+        assert len(refused) == 50 - THREADS - 10
+        assert {(error.code, error.status) for error in refused} == {
+            ("over_request_rate_limit", 503)
+        }
+        assert await asyncio.gather(*sign_ins) == [True] * 4
+    finally:
+        passwords.close()
+
+
 @pytest.mark.parametrize(
     ("remote", "counted"),
     [
@@ -466,7 +584,60 @@ async def test_too_many_passwords_at_once_are_refused() -> None:
     ],
 )
 def test_under_what_an_address_is_counted(remote: str | None, counted: str) -> None:
-    assert client_address(cast("web.Request", SimpleNamespace(remote=remote))) == counted
+    assert client_address(_request(remote), ()) == counted
+    # Without a trusted proxy nobody chooses under what they are counted.
+    assert client_address(_request(remote, "198.51.100.1"), ()) == counted
+
+
+def _request(remote: str | None, *forwarded: str) -> web.Request:
+    headers = CIMultiDict(("X-Forwarded-For", value) for value in forwarded)
+    return cast("web.Request", SimpleNamespace(remote=remote, headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "counted"),
+    [
+        ("10.0.0.1", ["192.0.2.1"], "192.0.2.1"),
+        ("::ffff:10.0.0.1", ["192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.1", ["2001:db8:1:2:3:4:5:6"], "2001:db8:1:2::/64"),
+        ("10.0.0.1", ["::ffff:192.0.2.1"], "192.0.2.1"),
+        # What the client claims of itself stands on the left.
+        ("10.0.0.1", ["198.51.100.1, 192.0.2.1"], "192.0.2.1"),
+        ("10.0.0.1", ["198.51.100.1", "192.0.2.1,10.0.0.2", "fd00::1"], "192.0.2.1"),
+        ("10.0.0.1", ["10.0.0.3 , 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", [""], "10.0.0.1"),
+        ("10.0.0.1", ["192.0.2.1, unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["192.0.2.1, \udcff, 10.0.0.2"], "10.0.0.2"),
+        ("192.0.2.1", ["198.51.100.1"], "192.0.2.1"),
+        ("", ["198.51.100.1"], "local"),
+    ],
+)
+def test_whom_a_trusted_proxy_serves(remote: str, forwarded: list[str], counted: str) -> None:
+    proxies = Settings.from_environment(
+        {"ROOST_TRUSTED_PROXIES": "10.0.0.0/8, fd00::1"}
+    ).trusted_proxies
+
+    assert client_address(_request(remote, *forwarded), proxies) == counted
+
+
+async def test_clients_of_a_proxy_are_counted_apart(database: str) -> None:
+    settings = replace(SETTINGS, trusted_proxies=(ipaddress.ip_network("127.0.0.1"),))
+    async with _serving(database, CountingHasher(), settings) as server:
+        for path, headers in (
+            ("/signup", {"X-Forwarded-For": "192.0.2.1"}),
+            ("/token?grant_type=password", {"X-Forwarded-For": "198.51.100.1, 192.0.2.2"}),
+            ("/token?grant_type=password", {}),
+        ):
+            answer = await server.send("POST", path, GOOD, headers=headers)
+            assert answer.status == 200
+        subjects = await server.rows("SELECT subject FROM roost.login_attempts ORDER BY subject")
+
+    assert subjects == [
+        ("address:127.0.0.1",),
+        ("address:192.0.2.2",),
+        ("address:sign_up:192.0.2.1",),
+    ]
 
 
 # --- refreshing ----------------------------------------------------------------------------------

@@ -1,27 +1,19 @@
-"""Messages and conversations over real sockets and from two sessions at once."""
+"""Messages over real sockets and from two sessions at once."""
 
 import asyncio
 import uuid
 from typing import Any
 
-import psycopg
 import pytest
 
+from tests.locks import wait_for_lock
 from tests.serving import Client
 from tests.support import connect
 
 
-async def _conversation(owner: Client, *others: Client) -> str:
-    conversation = await owner.ask(
-        "create_conversation", title="Plans", participants=[other.user_id for other in others]
-    )
-    found: str = conversation["id"]
-    return found
-
-
 async def test_a_message_reaches_the_other_person(client: Client) -> None:
     ada, grace = await client.sign_up(), await client.sign_up()
-    conversation_id = await _conversation(ada, grace)
+    conversation_id = await ada.open_conversation(grace)
 
     sent = await ada.ask("send_message", conversation_id=conversation_id, content={"text": "hello"})
     listed = await grace.ask("list_messages", conversation_id=conversation_id)
@@ -38,14 +30,13 @@ async def test_a_message_reaches_the_other_person(client: Client) -> None:
         ("send_message", {"content": {}}),
         ("send_message", {"content": {}, "id": str(uuid.uuid4())}),
         ("list_messages", {}),
-        ("add_participant", {"user_id": str(uuid.uuid4())}),
     ],
 )
 async def test_somebody_elses_conversation_is_not_found(
     client: Client, function: str, arguments: dict[str, Any]
 ) -> None:
     ada, outsider = await client.sign_up(), await client.sign_up()
-    conversation_id = await _conversation(ada)
+    conversation_id = await ada.open_conversation()
 
     answer = await outsider.call(function, conversation_id=conversation_id, **arguments)
     unknown = await outsider.call(function, conversation_id=str(uuid.uuid4()), **arguments)
@@ -62,7 +53,7 @@ async def test_somebody_elses_conversation_is_not_found(
 
 async def test_one_id_sent_at_once_from_many_requests_is_one_message(client: Client) -> None:
     ada = await client.sign_up()
-    conversation_id = await _conversation(ada)
+    conversation_id = await ada.open_conversation()
     message_id = str(uuid.uuid4())
 
     sent = await asyncio.gather(
@@ -83,7 +74,7 @@ async def test_one_id_sent_at_once_from_many_requests_is_one_message(client: Cli
 
 async def test_an_id_with_another_body_is_refused(client: Client) -> None:
     ada = await client.sign_up()
-    conversation_id = await _conversation(ada)
+    conversation_id = await ada.open_conversation()
     message = {"conversation_id": conversation_id, "id": str(uuid.uuid4())}
     await ada.ask("send_message", content={"text": "one"}, **message)
 
@@ -112,7 +103,7 @@ async def test_an_unfit_message_is_refused_with_the_cure(
     client: Client, arguments: dict[str, Any], status: int, code: str, hint: str
 ) -> None:
     ada = await client.sign_up()
-    conversation_id = await _conversation(ada)
+    conversation_id = await ada.open_conversation()
 
     answer = await ada.call("send_message", conversation_id=conversation_id, **arguments)
 
@@ -123,7 +114,7 @@ async def test_an_unfit_message_is_refused_with_the_cure(
 
 async def test_numbers_follow_the_order_of_commits_without_gaps(client: Client) -> None:
     ada, grace = await client.sign_up(), await client.sign_up()
-    conversation_id = await _conversation(ada, grace)
+    conversation_id = await ada.open_conversation(grace)
 
     def send(person: Client, number: int) -> Any:
         # Every third one fails, and must give its number back.
@@ -140,7 +131,7 @@ async def test_numbers_follow_the_order_of_commits_without_gaps(client: Client) 
 
 async def test_pages_join_up_in_both_directions(client: Client) -> None:
     ada = await client.sign_up()
-    conversation_id = await _conversation(ada)
+    conversation_id = await ada.open_conversation()
     for number in range(7):
         await ada.ask("send_message", conversation_id=conversation_id, content={"n": number})
 
@@ -182,48 +173,9 @@ async def test_a_send_waits_for_the_one_before_it(database: str) -> None:
         await first.execute("BEGIN")
         await first.execute(send, row)
         waiting = asyncio.create_task(second.execute(send, row))
-        await _wait_for_lock(observer, second.info.backend_pid)
+        await wait_for_lock(observer, second.info.backend_pid)
         await first.execute("ROLLBACK")
 
         cursor = await waiting
         # The first was taken back, and its number with it.
         assert await cursor.fetchone() == (1,)
-
-
-async def test_two_admins_add_one_person_once(database: str) -> None:
-    owner, added = uuid.uuid4(), uuid.uuid4()
-    async with await connect(database) as setup:
-        for user_id in (owner, added):
-            await setup.execute(
-                "INSERT INTO roost.users (id, email, password_hash)"
-                " VALUES (%s, %s, '$argon2id$v=19$x')",
-                [user_id, f"{user_id}@example.com"],
-            )
-    async with (
-        await connect(database, "roost_user", owner) as first,
-        await connect(database, "roost_user", owner) as second,
-        await connect(database) as observer,
-    ):
-        row = await (await first.execute("SELECT (api.create_conversation()).id")).fetchone()
-        assert row is not None
-        add = "SELECT (api.add_participant(%s, %s)).role"
-        await first.execute("BEGIN")
-        await first.execute(add, [row[0], added])
-        waiting = asyncio.create_task(second.execute(add, [row[0], added]))
-        await _wait_for_lock(observer, second.info.backend_pid)
-        await first.execute("COMMIT")
-        await waiting
-
-        events = await observer.execute(
-            "SELECT count(*) FROM realtime.events WHERE event = 'participant.added'"
-        )
-        assert await events.fetchone() == (1,)
-
-
-async def _wait_for_lock(observer: psycopg.AsyncConnection[Any], pid: int) -> None:
-    while True:
-        cursor = await observer.execute(
-            "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", [pid]
-        )
-        if await cursor.fetchone() == ("Lock",):
-            return

@@ -5,7 +5,9 @@ import contextlib
 import functools
 import inspect
 import logging
+import os
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
@@ -516,8 +518,6 @@ async def test_prepared_statements_are_bounded(multiplexed: Multiplexed) -> None
 async def test_lost_prepared_statement_is_prepared_again(multiplexed: Multiplexed) -> None:
     async with multiplexed() as multiplexer:
         echo = await known(multiplexer, ECHO, b"")
-        forget = await known(multiplexer, b"DISCARD PLANS")
-        assert forget.name != echo.name
         await multiplexer.call(Statement(b"DEALLOCATE ALL"), [], None)
         calls = [multiplexer.call(echo, [number(value)], USER) for value in range(5)]
         assert [await call for call in calls] == [[[number(value)]] for value in range(5)]
@@ -723,6 +723,31 @@ async def test_abandoned_call_is_cancelled(
         assert await multiplexer.call(Statement(PID), [], USER) == pid
         await until(lambda: multiplexer.in_flight == 0)
         assert multiplexer.reconnects == 0
+
+
+@on_both_loops
+async def test_what_a_call_touched_is_told_though_its_caller_has_gone(
+    multiplexed: Multiplexed,
+) -> None:
+    """The caller goes as soon as the call is sent; what it committed must still wake somebody."""
+    touching = Statement(
+        b"SELECT set_config('roost.touched', E'user:1\nuser:2', true),"
+        b" current_setting('roost.touched')",
+        touches=True,
+    )
+    failing = Statement(b"SELECT 1 / 0, 'user:3'", touches=True)
+    async with multiplexed() as multiplexer:
+        told: asyncio.Queue[str] = asyncio.Queue()
+        multiplexer.on_touched = told.put_nowait
+        await multiplexer.call(touching, (), ANONYMOUS)
+        assert told.get_nowait() == "user:1\nuser:2"
+
+        multiplexer.call(touching, (), ANONYMOUS).cancel()
+        assert await told.get() == "user:1\nuser:2"
+
+        with pytest.raises(DatabaseError):
+            await multiplexer.call(failing, (), ANONYMOUS)
+        assert told.empty()
 
 
 @on_both_loops
@@ -987,6 +1012,19 @@ async def test_idle_connection_that_breaks_is_not_noticed(
 
 
 @on_both_loops
+async def test_call_that_cannot_be_sent_goes_over_another_connection(
+    multiplexed: Multiplexed,
+) -> None:
+    async with multiplexed(connections=2) as multiplexer:
+        await known(multiplexer, ECHO, b"")
+        for broken in list(multiplexer._quick.connections):
+            # Libpq knows that it is at its end; the connection has not heard of it yet.
+            broken._pgconn.finish()
+            assert await multiplexer.call(Statement(ECHO), [b"on"], USER) == [[b"on"]]
+        await until(lambda: multiplexer.reconnects == 2)
+
+
+@on_both_loops
 async def test_statement_that_cannot_be_pipelined_harms_nobody_else(
     multiplexed: Multiplexed,
 ) -> None:
@@ -1005,16 +1043,18 @@ async def test_half_a_call_is_never_sent(multiplexed: Multiplexed) -> None:
     async with multiplexed() as multiplexer:
         assert await multiplexer.call(who, [b"1"], None) == [[b"pipeline_gateway", b"1"]]
         with pytest.raises(TypeError):
-            multiplexer.call(who, [[]], USER)  # type: ignore[list-item]
+            await multiplexer.call(who, [[]], USER)  # type: ignore[list-item]
         assert await multiplexer.call(who, [b"2"], None) == [[b"pipeline_gateway", b"2"]]
 
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[EmbeddedPostgres]:
-    """A server that may be stopped."""
+    """A server that may be stopped, or crash."""
     with running(EmbeddedPostgres) as server:
         with psycopg.connect(server.conninfo(), autocommit=True) as connection:
             connection.execute(SCHEMA)
+            # It commits without waiting for the disk, and is to survive a crash all the same.
+            connection.execute("CHECKPOINT")
         yield server
 
 
@@ -1045,6 +1085,32 @@ async def test_server_restart_heals(
         await until(lambda: multiplexer.reconnects == 4)
     (warning,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
     assert warning.getMessage().startswith("lost a connection to the database: ")
+
+
+@on_both_loops
+async def test_server_crash_while_sending_heals(own_server: EmbeddedPostgres) -> None:
+    """libpq then closes its socket by itself, while the loop still waits to write to it."""
+    async with opened(own_server.conninfo()) as multiplexer:
+        echo = await known(multiplexer, ECHO, b"")
+        ((pid,),) = await multiplexer.call(Statement(PID), [], USER)
+        assert pid is not None
+        sleep = await known(multiplexer, b"SELECT pg_sleep($1::float)", b"0")
+        # The server does not read the second while it is busy with the first.
+        sent = [
+            multiplexer.call(sleep, [b"50"], USER),
+            multiplexer.call(echo, [b"x" * 8_000_000], USER),
+        ]
+        async with observing(own_server.conninfo()) as observer:
+            sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+            async def sleeps() -> bool:
+                return bool(await observer.ask(sleeping))
+
+            await until(sleeps)
+        os.kill(int(pid), signal.SIGKILL)
+        assert [(await unavailable(call)).code for call in sent] == ["08006", "08006"]
+        await until(lambda: multiplexer.connected == 0)
+        assert await multiplexer.call(echo, [b"on"], USER) == [[b"on"]]
 
 
 @on_both_loops

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import random
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from roost.database.pipeline import Statement
+from roost.errors import DatabaseError
 from roost.realtime import fanout as fan_out
-from roost.realtime import log, protocol, relay, socket
+from roost.realtime import log, protocol, refusals, relay, socket
 from roost.realtime.protocol import MalformedFrameError, Version, decode
 from roost.tokens import AccessTokens
 from tests.relaying import (
@@ -27,11 +30,22 @@ from tests.relaying import (
     join_payload,
     running_node,
 )
+from tests.serving import Client
 from tests.support import connect
+
+REVOKE_DEVICE = Statement(
+    b"SELECT result.id, pg_catalog.current_setting('roost.touched', true)"
+    b" FROM (SELECT * FROM api.revoke_device($1::uuid) OFFSET 0) AS result"
+)
 
 WAITING_FOR_THE_LOG = (
     "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'realtime.log'::regclass"
 )
+
+
+# What every refusal says, and what it says as the event "system".
+REFUSAL = {"reason", "code", "message", "details", "hint"}
+SYSTEM = {"extension", "status", "channel", "code", "message", "details", "hint"}
 
 
 @pytest.fixture(autouse=True)
@@ -210,7 +224,11 @@ async def test_topics_that_are_not_joined(node: Node, db: Database, ada: Person)
     phone = await (await node.phone(ada)).joined(ada.inbox)
     for event in ("broadcast", "access_token", "presence", "anything"):
         reply = await phone.reply(await phone.send("realtime:user:1", event))
-        assert reply == {"status": "error", "response": {"reason": "unmatched topic"}}
+        assert reply["status"] == "error"
+        response = reply["response"]
+        assert set(response) == REFUSAL
+        assert (response["reason"], response["code"]) == ("unmatched topic", "UnmatchedTopic")
+        assert response["details"] == "Topic: realtime:user:1"
     reply = await phone.reply(await phone.send("realtime:user:1", "phx_leave"))
     assert reply == {"status": "ok", "response": {}}
 
@@ -307,10 +325,14 @@ async def test_malformed_frames_are_answered(node: Node) -> None:
             assert (message.event, message.ref) == ("phx_reply", "2"), frame
             assert message.payload["status"] == "error"
             assert message.payload["response"]["reason"].startswith("MalformedFrame: ")
+            assert set(message.payload["response"]) == REFUSAL
         else:
             assert (message.event, message.ref, message.join_ref) == ("system", None, None), frame
             assert message.payload["status"] == "error"
             assert message.payload["message"].startswith("MalformedFrame: ")
+            assert set(message.payload) == SYSTEM
+            assert message.payload["code"] == "MalformedFrame"
+            assert message.payload["hint"]
         await phone.is_answered()
 
 
@@ -417,7 +439,7 @@ async def refused_join(phone: Phone, topic: str, payload: dict[str, Any]) -> dic
     reply = await phone.reply(await phone.send(topic, "phx_join", payload))
     assert reply["status"] == "error", reply
     response: dict[str, Any] = reply["response"]
-    assert set(response) == {"reason", "code", "message", "details", "hint"}
+    assert set(response) == REFUSAL
     assert response["hint"]
     await phone.is_answered()
     return response
@@ -537,6 +559,22 @@ async def test_joins_from_an_offset_that_is_not_there(
         assert response["reason"].startswith("UnableToReplayMessages: ")
     await phone.joined(ada.inbox, replay={"after": 2})
     assert await phone.offsets(3) == [3, 4, 5]
+
+
+async def test_what_postgresql_refuses_is_told_as_for_a_call(
+    node: Node, ada: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    phone = await node.phone(ada)
+    payload = join_payload(ada.token(), replay={"after": 0, "epoch": "\0"})
+    response = await refused_join(phone, f"realtime:{ada.inbox}", payload)
+    assert response["code"] == "22021"
+    assert "zero bytes" in response["hint"]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+    for sqlstate, shown in (("RO402", True), ("22023", True), ("57014", False), ("XX000", False)):
+        response = refusals.response(DatabaseError(sqlstate=sqlstate, message="secret"))
+        assert (response["code"], response["message"] == "secret") == (sqlstate, shown)
+        assert shown or response["hint"]
 
 
 async def test_a_socket_has_so_many_channels(node: Node, db: Database, ada: Person) -> None:
@@ -880,8 +918,7 @@ async def test_a_slow_reader_slows_nobody_and_loses_nothing(
             assert await phone.offsets(100) == list(range(first, first + 100))
     watching.cancel()
     # It could not take 40 MB: what is unsent is bounded, and the rest waits in the log.
-    assert 0 < stalled.get_write_buffer_size() <= biggest
-    assert biggest <= socket.MOST_UNSENT_BYTES + 4 * 262_144
+    assert 0 < stalled.get_write_buffer_size() <= biggest <= socket.MOST_UNSENT_BYTES
 
     await db.publish(ada.inbox)
     assert await slow.offsets(total + 1) == list(range(1, total + 2))
@@ -890,6 +927,55 @@ async def test_a_slow_reader_slows_nobody_and_loses_nothing(
     for phone in (slow, quick[0]):
         assert (await phone.offsets(1))[0] >= total + 1
     await slow.is_answered()
+
+
+def stalls(transport: asyncio.WriteTransport) -> bool:
+    """Whether the client takes nothing more, for now."""
+    return transport.get_write_buffer_size() > socket.DRAINED_BYTES
+
+
+async def test_large_events_after_small_ones_do_not_pile_up(
+    node: Node, db: Database, ada: Person
+) -> None:
+    """For readers that stall, live, in a replay and in many topics, after pages have grown."""
+    small, large, size = 5_000, 80, 250_000
+    live = await (await node.phone(ada)).joined(ada.inbox)
+    await db.publish_many(ada.inbox, small)
+    assert await live.offsets(small) == list(range(1, small + 1))
+    replays = await (await node.phone(ada)).joined(ada.inbox, replay={"after": 0})
+    conversations = [f"conversation:{await db.conversation(ada)}" for _ in range(40)]
+    several = await node.phone(ada)
+    for topic in conversations:
+        await several.joined(topic)
+    transports = node.transports[-3:]
+    biggest = 0
+
+    async def watch() -> None:
+        nonlocal biggest
+        while True:
+            biggest = max(biggest, *(stalled.get_write_buffer_size() for stalled in transports))
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    for topic in (ada.inbox, *(conversations * 2)):
+        await db.publish_many(topic, large if topic == ada.inbox else 1, size)
+    await eventually(lambda: all(map(stalls, transports)))
+    assert await live.offsets(large) == list(range(small + 1, small + large + 1))
+    assert await replays.offsets(small + large) == list(range(1, small + large + 1))
+    got: dict[str, list[int]] = {f"realtime:{topic}": [] for topic in conversations}
+    for _ in range(large):
+        message = await several.receive()
+        assert message.event == "broadcast", message
+        got[message.topic].append(message.payload["meta"]["offset"])
+    assert set(map(tuple, got.values())) == {(1, 2)}
+    watching.cancel()
+    assert biggest <= socket.MOST_UNSENT_BYTES
+
+    # Only an event that is larger by itself is sent all the same.
+    await db.publish_many(ada.inbox, 1, socket.MOST_UNSENT_BYTES + 1)
+    for phone in (live, replays):
+        assert await phone.offsets(1) == [small + large + 1]
+        await phone.is_answered()
 
 
 async def test_a_slow_reader_can_leave(node: Node, db: Database, ada: Person) -> None:
@@ -933,13 +1019,76 @@ async def test_a_hole_in_the_log_is_told(node: Node, db: Database, ada: Person) 
         assert await phone.offsets(1) == [6]
 
 
-async def test_another_log_ends_all_channels(node: Node, db: Database, ada: Person) -> None:
-    phone = await (await node.phone(ada)).joined(ada.inbox)
-    await db.run("UPDATE realtime.log SET epoch = 'restored'")
+async def must_refetch(phone: Phone) -> None:
+    """The next two messages have to say that a channel must be read again."""
+    system, error = await phone.receive(), await phone.receive()
+    assert (system.event, set(system.payload)) == ("system", SYSTEM)
+    assert (error.event, set(error.payload)) == ("phx_error", REFUSAL)
+    assert system.payload["code"] == error.payload["code"] == "RO403"
+
+
+async def test_another_log_ends_all_channels(
+    node: Node, database: str, db: Database, ada: Person
+) -> None:
+    async with running_node(database) as other:
+        phones = [await (await server.phone(ada)).joined(ada.inbox) for server in (node, other)]
+        ((epoch,),) = await db.run("SELECT realtime.new_epoch()")
+        for phone in phones:
+            await must_refetch(phone)
+            assert (await phone.join(ada.inbox))["response"]["epoch"] == epoch
+            await phone.is_answered()
     node.relay.on_reconnect()
-    assert (await phone.receive()).payload["code"] == "RO403"
+    await phones[0].is_answered()
+    await db.publish(ada.inbox)
+    assert await phones[0].offsets(1) == [1]
+
+
+async def test_another_log_is_known_by_its_events(node: Node, db: Database, ada: Person) -> None:
+    """Nobody is passed an event under an offset of the log before."""
+    live = await (await node.phone(ada)).joined(ada.inbox)
+    other = await (await node.phone(ada)).joined(f"device:{ada.device_id}")
+    await db.run("UPDATE realtime.log SET epoch = 'restored'")
+    await db.publish(ada.inbox)
+    for phone in (live, other):
+        await must_refetch(phone)
+    await live.joined(ada.inbox, replay={"after": 0, "epoch": "restored"})
+    assert await live.offsets(1) == [1]
+    await live.is_answered()
+
+
+async def test_another_log_is_known_by_a_join(node: Node, db: Database, ada: Person) -> None:
+    first, second = await node.phone(ada), await node.phone(ada)
+    await db.publish_many(ada.inbox, 5)
+    await first.joined(ada.inbox)
+    await db.without_notice()
+    await db.run("UPDATE realtime.log SET epoch = 'restored'")
+    await db.run("DELETE FROM realtime.events WHERE event_offset > 3")
+    await db.run("UPDATE realtime.topics SET last_offset = 3")
+    await second.ask_to_join(ada.inbox)
+    for phone in (first, second):
+        await must_refetch(phone)
+        reply = await phone.join(ada.inbox)
+        assert reply["response"] == {"postgres_changes": [], "offset": 3, "epoch": "restored"}
+    await db.publish(ada.inbox)
+    node.relay.wake(ada.inbox)
+    for phone in (first, second):
+        assert await phone.offsets(1) == [4]
+        await phone.is_answered()
+
+
+async def test_another_log_ends_those_who_catch_up(node: Node, db: Database, ada: Person) -> None:
+    await db.publish_many(ada.inbox, 100, 250_000)
+    phone = await (await node.phone(ada)).joined(ada.inbox, replay={"after": 0})
+    await eventually(lambda: stalls(node.transports[-1]))
+    await db.run("UPDATE realtime.log SET epoch = 'restored'")
+    offsets = []
+    while (message := await phone.receive()).event == "broadcast":
+        assert message.payload["meta"]["epoch"] != "restored"
+        offsets.append(message.payload["meta"]["offset"])
+    assert offsets == list(range(1, len(offsets) + 1))
+    assert len(offsets) < 100
+    assert message.payload["code"] == "RO403"
     assert (await phone.receive()).event == "phx_error"
-    assert (await phone.join(ada.inbox))["response"]["epoch"] == "restored"
 
 
 # --- sessions and tokens -------------------------------------------------------------------------
@@ -981,6 +1130,80 @@ async def test_a_session_that_ends_during_a_join(
         # The join has seen a living session, and its answer is still to come.
         await db.run("UPDATE roost.sessions SET revoked_at = now() WHERE id = %s", ada.session_id)
         assert await phone.closed() == socket.SESSION_ENDED
+
+
+async def test_a_session_that_ends_during_a_refresh(
+    node: Node, database: str, db: Database, ada: Person
+) -> None:
+    """Even if what is new in the topics can't be read before the socket is closed."""
+    other = await other_session(db, ada)
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    async with await connect(database) as blocker, blocker.transaction():
+        await blocker.execute("LOCK TABLE realtime.log")
+        await phone.send(f"realtime:{ada.inbox}", "access_token", {"access_token": other.token()})
+        while not await db.run(WAITING_FOR_THE_LOG):
+            pass
+        await db.run("UPDATE roost.sessions SET revoked_at = now() WHERE id = %s", other.session_id)
+        assert await phone.closed() == socket.SESSION_ENDED
+
+
+async def is_told_of_its_revocation(phone: Phone, device_id: str, *topics: str) -> None:
+    """device.revoked in each topic, then for each that the session is over, then the end."""
+    messages = [await phone.receive() for _ in range(2 * len(topics))]
+    joined = {f"realtime:{topic}" for topic in topics}
+    for message in messages[: len(topics)]:
+        assert (message.event, message.payload["event"]) == ("broadcast", "device.revoked")
+        assert message.payload["payload"]["device_id"] == device_id
+    for message in messages[len(topics) :]:
+        assert (message.event, message.payload["code"]) == ("system", "RO102")
+        assert set(message.payload) == SYSTEM
+    for part in (messages[: len(topics)], messages[len(topics) :]):
+        assert {message.topic for message in part} == joined
+    assert await phone.closed() == socket.SESSION_ENDED
+
+
+async def test_a_revoked_device_is_told_before_it_is_cut_off(
+    node: Node, database: str, db: Database
+) -> None:
+    # By psql, whose notifications come one by one, and by a call of the server.
+    for by_psql in (True, False):
+        ada = await db.person()
+        topics = (ada.inbox, f"device:{ada.device_id}")
+        phone = await node.phone(ada)
+        for topic in topics:
+            await phone.joined(topic)
+        if by_psql:
+            async with await connect(database, "roost_user", uuid.UUID(ada.user_id)) as connection:
+                await connection.execute("SELECT api.revoke_device(%s)", [ada.device_id])
+        else:
+            ((_, touched),) = await node.multiplexer.call(
+                REVOKE_DEVICE, (ada.device_id.encode(),), ada.identity
+            )
+            node.relay.wake((touched or b"").decode())
+        await is_told_of_its_revocation(phone, ada.device_id, *topics)
+
+
+async def test_a_revoked_device_is_told_by_the_whole_server(client: Client) -> None:
+    ada = await client.sign_up("ada@example.com")
+    lost = await client.sign_in("ada@example.com")
+    assert lost.device_id != ada.device_id
+    stays, topics = f"user:{ada.user_id}", (f"user:{ada.user_id}", f"device:{lost.device_id}")
+    async with (
+        client.http.ws_connect(f"{client.url}/realtime/v1/websocket?vsn=2.0.0") as ws,
+        client.http.ws_connect(f"{client.url}/realtime/v1/websocket?vsn=2.0.0") as other,
+    ):
+        phone, tablet = Phone(ws, Version.V2, None), Phone(other, Version.V2, None)
+        for device, token, topic in (
+            *((phone, lost.token, topic) for topic in topics),
+            (tablet, ada.token, stays),
+        ):
+            ref = await device.send(f"realtime:{topic}", "phx_join", join_payload(token))
+            assert (await device.reply(ref))["status"] == "ok"
+        await ada.ask("revoke_device", device_id=lost.device_id)
+        await is_told_of_its_revocation(phone, lost.device_id, *topics)
+        (event,) = await tablet.events(1)
+        assert event["event"] == "device.revoked"
+        await tablet.is_answered()
 
 
 async def test_the_end_of_a_session_is_noticed_without_a_word(
@@ -1099,23 +1322,36 @@ async def test_silent_sockets_are_closed(
 
 
 async def test_a_stop_sends_clients_away_such_that_they_come_back(
-    database: str, db: Database, ada: Person
+    node: Node, db: Database, ada: Person
 ) -> None:
-    async with running_node(database) as node:
-        phones = [await (await node.phone(ada)).joined(ada.inbox) for _ in range(3)]
-        stalled = await (await node.phone(ada)).joined(ada.inbox)
-        await db.publish_many(ada.inbox, 2_000, 10_000)
-        await eventually(lambda: node.transports[-1].get_write_buffer_size() > 0)
-        for phone in phones:
-            await phone.offsets(2_000)
-        async with asyncio.timeout(10):
-            await node.relay.close()
-        for phone in phones:
-            assert await phone.closed() == 1012
-        assert not stalled.ws.closed
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
-            await node.phone(ada)
-        assert refusal.value.status == 503
+    phones = [await (await node.phone(ada)).joined(ada.inbox) for _ in range(3)]
+    await db.publish(ada.inbox)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        closed = [tasks.create_task(phone.closed()) for phone in phones]
+        # When all have answered, nothing more is waited for.
+        await node.relay.close(30.0)
+    assert [task.result() for task in closed] == [1012] * 3
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+        await node.phone(ada)
+    assert refusal.value.status == 503
+
+
+async def test_a_stop_does_not_wait_for_those_who_do_not_answer(
+    node: Node, db: Database, ada: Person
+) -> None:
+    silent = [await (await node.phone(ada)).joined(ada.inbox) for _ in range(3)]
+    await db.publish_many(ada.inbox, 2_000, 10_000)
+    await eventually(lambda: node.transports[-1].get_write_buffer_size() > 0)
+    for phone in silent[:2]:
+        await phone.offsets(2_000)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await node.relay.close(0.2)
+    assert loop.time() - started < 1
+    # Who took the close frame has it, whoever never read is cut off.
+    for phone in silent[:2]:
+        assert await phone.closed() == 1012
+    assert all(transport.is_closing() for transport in node.transports)
 
 
 @pytest.mark.usefixtures("node")
@@ -1124,3 +1360,30 @@ async def test_a_start_makes_the_partitions_of_the_coming_days(db: Database) -> 
         "SELECT count(*) FROM pg_inherits WHERE inhparent = 'realtime.events'::regclass"
     )
     assert partitions == 9
+
+
+async def test_partitions_are_maintained_step_by_step_and_again_after_a_failure(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database
+) -> None:
+    monkeypatch.setattr(relay, "MAINTENANCE_RETRY_SECONDS", 0.02)
+    await db.run("DROP FUNCTION realtime.maintain_partitions")
+    await db.run("CREATE SEQUENCE realtime.attempts")
+    await db.run(
+        """
+        CREATE FUNCTION realtime.maintain_partitions() RETURNS integer
+        LANGUAGE plpgsql SECURITY DEFINER AS $$
+        DECLARE
+            v_attempt integer := nextval('realtime.attempts');
+        BEGIN
+            IF v_attempt IN (1, 3) THEN
+                RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = 'lock timeout';
+            END IF;
+            RETURN 6 - v_attempt;
+        END;
+        $$
+        """
+    )
+    async with running_node(database):
+        # Fails; does one step and fails; does the other three, the last of which says so.
+        while (await db.run("SELECT last_value FROM realtime.attempts")) != [(6,)]:
+            pass

@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,12 @@ def _digest(token: str) -> bytes:
 # SQL and its parameters, one after another in one transaction.
 Statements = list[tuple[str, list[Any]]]
 
+# Starts such a transaction on a connection of its own.
+Start = Callable[[Statements], Awaitable[None]]
+
+# Moves the calling session onto another device.
+MOVE = "register_device('Laptop', 'laptop', device_id => %s)"
+
 
 @dataclass(slots=True)
 class Two:
@@ -44,16 +50,20 @@ class Two:
         """
         async with self.first.transaction(force_rollback=not commits):
             await _run(self.first, first)
-            waiting = asyncio.create_task(self._transaction(second))
-            query = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
-            backend = [self.second.info.backend_pid]
-            while await _run(self.observer, [(query, backend)]) != ("Lock",):
-                assert not waiting.done(), "it did not wait"
+            waiting = await self.start(self.second, second)
+            assert not waiting.done(), "it did not wait"
         return await waiting
 
-    async def _transaction(self, statements: Statements) -> Any:
-        async with self.second.transaction():
-            return await _run(self.second, statements)
+    async def start(
+        self, connection: psycopg.AsyncConnection[Any], statements: Statements
+    ) -> asyncio.Task[Any]:
+        """Runs a transaction until it waits for a lock, or to its end."""
+        task = asyncio.create_task(_transaction(connection, statements))
+        query = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
+        backend = [connection.info.backend_pid]
+        while not task.done() and await _run(self.observer, [(query, backend)]) != ("Lock",):
+            pass
+        return task
 
     def refresh(self, presented: str, successor: str) -> Statements:
         return [
@@ -73,10 +83,13 @@ class Two:
             )
         ]
 
-    def call(self, call: str, *parameters: Any) -> Statements:
+    def call(self, call: str, *parameters: Any, session_id: uuid.UUID | None = None) -> Statements:
         """As the server makes it for the person."""
         return [
-            ("SELECT set_config('role', roost.begin_call('user', %s), true)", [self.session_id]),
+            (
+                "SELECT set_config('role', roost.begin_call('user', %s), true)",
+                [session_id or self.session_id],
+            ),
             (f"SELECT api.{call}", list(parameters)),
         ]
 
@@ -90,6 +103,11 @@ class Two:
 
     async def see(self, query: str) -> Any:
         return await _run(self.observer, [(query, [])])
+
+
+async def _transaction(connection: psycopg.AsyncConnection[Any], statements: Statements) -> Any:
+    async with connection.transaction():
+        return await _run(connection, statements)
 
 
 async def _run(connection: psycopg.AsyncConnection[Any], statements: Statements) -> Any:
@@ -212,7 +230,7 @@ async def test_a_sign_in_on_a_device_that_is_revoked_fails(two: Two) -> None:
 async def test_revoking_a_device_ends_the_session_that_moves_onto_it(two: Two) -> None:
     _, other_id = await _run(two.first, two.finish_sign_in())
     await two.race(
-        two.call("register_device('Laptop', 'laptop', device_id => %s)", other_id),
+        two.call(MOVE, other_id),
         two.call("revoke_device(%s)", other_id),
     )
 
@@ -258,3 +276,66 @@ async def test_everybody_signs_everybody_out(two: Two, database: str) -> None:
     errors = {outcome.sqlstate for outcome in outcomes if isinstance(outcome, psycopg.Error)}
     assert errors <= {"RO102"}
     assert await two.living() <= 1
+
+
+@asynccontextmanager
+async def held_up(two: Two, database: str, session_id: uuid.UUID) -> AsyncIterator[Start]:
+    """
+    Holds a session's row, so that transactions can be started up to where they wait for it. At the
+    end the row is let go, and they go on in the order in which they came. None of them may fail.
+    """
+    tasks = []
+    async with AsyncExitStack() as stack:
+
+        async def start(statements: Statements) -> None:
+            connection = await connect(database, "roost_gateway")
+            await stack.enter_async_context(connection)
+            tasks.append(await two.start(connection, statements))
+
+        holder = await stack.enter_async_context(await connect(database))
+        async with holder.transaction():
+            hold = "SELECT FROM roost.sessions WHERE id = %s FOR UPDATE"
+            await holder.execute(hold, [session_id])
+            yield start
+        await asyncio.gather(*tasks)
+
+
+async def test_signing_out_revoking_and_moving_do_not_wait_in_a_circle(
+    two: Two, database: str
+) -> None:
+    """Whoever moves a session has the lock of the inbox before that of the session."""
+    moving_id, _ = await _run(two.first, two.finish_sign_in())
+    other_id, other_device_id = await _run(two.first, two.finish_sign_in())
+    async with held_up(two, database, two.session_id) as start:
+        await start([("SELECT roost.end_sessions(%s, 'global')", [other_id])])
+        await start(two.call("revoke_device(%s)", two.device_id))
+        await start(two.call(MOVE, other_device_id, session_id=moving_id))
+
+    assert await two.living() == 0
+
+
+async def test_signing_out_and_leaving_a_device_do_not_wait_for_each_other(
+    two: Two, database: str
+) -> None:
+    """A device with a session that is over stays: that session would be locked out of turn."""
+    moving_id, _ = await _run(two.first, two.finish_sign_in(two.device_id))
+    other_id, other_device_id = await _run(two.first, two.finish_sign_in())
+    expire = "UPDATE roost.sessions SET expires_at = now() WHERE id = %s"
+    await two.observer.execute(expire, [two.session_id])
+    async with held_up(two, database, two.session_id) as start:
+        await start([("SELECT roost.end_sessions(%s, 'global')", [other_id])])
+        await start(two.call(MOVE, other_device_id, session_id=moving_id))
+
+    assert await two.living() == 0
+
+
+async def test_a_message_from_a_device_that_is_removed_has_none(two: Two) -> None:
+    """The call began on the device that register_device then removes."""
+    _, other_id = await _run(two.first, two.finish_sign_in())
+    await _transaction(two.first, two.call("create_conversation()"))
+    (conversation_id,) = await two.see("SELECT id FROM roost.conversations")
+
+    await two.race(two.call(MOVE, other_id), two.call("send_message(%s, '{}')", conversation_id))
+
+    assert await two.see("SELECT count(*), count(device_id) FROM roost.messages") == (1, 0)
+    assert await two.see("SELECT count(*) FROM roost.devices") == (1,)

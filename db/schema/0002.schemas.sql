@@ -5,9 +5,40 @@ CREATE SCHEMA api AUTHORIZATION roost_owner;
 
 CREATE SCHEMA realtime AUTHORIZATION roost_owner;
 
-CREATE SCHEMA IF NOT EXISTS extensions;
+-- Other applications of this database may have made these two already. What Roost made is marked in
+-- its comment, so that a rollback removes that and no more.
+DO $$
+DECLARE
+    v_schema text;
+BEGIN
+    IF to_regnamespace('extensions') IS NULL THEN
+        CREATE SCHEMA extensions;
+        COMMENT ON SCHEMA extensions IS 'Extensions. Made by Roost.';
+    END IF;
 
-CREATE EXTENSION IF NOT EXISTS citext WITH SCHEMA extensions;
+    SELECT extension.extnamespace::regnamespace::text
+    INTO v_schema
+    FROM pg_catalog.pg_extension AS extension
+    WHERE extension.extname = 'citext';
+
+    IF v_schema IS NULL THEN
+        CREATE EXTENSION citext WITH SCHEMA extensions;
+        COMMENT ON EXTENSION citext IS 'Text without regard to case. Made by Roost.';
+    ELSIF v_schema <> 'extensions' THEN
+        -- The cure is in the detail as well, since whoever migrates may not be shown the hint.
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = 'The extension citext is not in schema extensions.',
+            DETAIL = pg_catalog.format(
+                'It is in schema %s. Run CREATE SCHEMA IF NOT EXISTS extensions;'
+                ' ALTER EXTENSION citext SET SCHEMA extensions;',
+                v_schema
+            ),
+            HINT = 'Move it as the detail says, and add schema extensions to the search_path of'
+                ' those who use it already.';
+    END IF;
+END;
+$$;
 
 COMMENT ON SCHEMA roost IS 'Tables, types and internal functions. Not reachable by clients.';
 

@@ -7,6 +7,10 @@ DROP TABLE roost.migration_checksums CASCADE;
 
 DROP DOMAIN roost.json_object CASCADE;
 
+DROP FUNCTION roost.json_fits(jsonb, integer) CASCADE;
+
+DROP FUNCTION roost.json_digits(jsonb) CASCADE;
+
 DROP FUNCTION roost.current_session_id() CASCADE;
 
 DROP FUNCTION roost.current_device_id() CASCADE;

@@ -83,18 +83,71 @@ GRANT EXECUTE ON FUNCTION
     roost.current_session_id()
 TO roost_api;
 
+-- The size as text is what counts, since that is what everybody is sent, and a number can be much
+-- longer there: jsonb keeps 1e131071 in 8 bytes and writes it in 131,072. Written one after another
+-- such numbers would take the server's memory, so their digits are added up first. Each number is
+-- counted with at least a fifteenth of its digits and never with too many: what passes takes some MiB
+-- to write, and what does not pass would not fit.
+CREATE FUNCTION roost.json_digits(p_json jsonb)
+RETURNS bigint
+LANGUAGE sql
+IMMUTABLE
+PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(
+        sum(
+            scale(found.number::numeric)
+            + CASE
+                WHEN abs(found.number::numeric) < 1e20 THEN 1
+                WHEN abs(found.number::numeric) < 1e300 THEN 20
+                WHEN abs(found.number::numeric) < 1e4000 THEN 300
+                WHEN abs(found.number::numeric) < 1e60000 THEN 4000
+                ELSE 60000
+            END
+        ),
+        0
+    )
+    FROM jsonb_path_query(p_json, 'strict $.** ? (@.type() == "number")') AS found (number);
+$$;
+
+COMMENT ON FUNCTION roost.json_digits(jsonb) IS
+'How many digits the numbers in a JSON value have at least when they are written.';
+
+-- One expression, and no less volatile than pg_column_size() is said to be, so that the planner makes
+-- it part of the constraint. In 1,000 bytes there are too few numbers to do harm, and counting them
+-- would take longer than storing the value. concat() and not a cast: with a value that it knows, the
+-- planner would carry out the cast beforehand, whatever CASE says.
+CREATE FUNCTION roost.json_fits(p_json jsonb, p_bytes integer)
+RETURNS boolean
+LANGUAGE sql
+STABLE
+PARALLEL SAFE
+RETURN CASE
+    WHEN pg_catalog.pg_column_size(p_json) > 1000 AND roost.json_digits(p_json) > p_bytes THEN false
+    ELSE pg_catalog.octet_length(pg_catalog.concat(p_json)) <= p_bytes
+END;
+
+COMMENT ON FUNCTION roost.json_fits(jsonb, integer) IS
+'Whether a JSON value, as PostgreSQL writes it, takes at most p_bytes.';
+
+GRANT EXECUTE ON FUNCTION
+    roost.json_digits(jsonb),
+    roost.json_fits(jsonb, integer)
+TO roost_api;
+
 -- Settings, metadata and the like: an object, not a list or a bare value, and not a place for files.
 CREATE DOMAIN roost.json_object AS jsonb
     CONSTRAINT json_object_is_an_object CHECK (jsonb_typeof(VALUE) = 'object')
-    CONSTRAINT json_object_fits_64_kib CHECK (pg_column_size(VALUE) <= 65536);
+    CONSTRAINT json_object_fits_64_kib CHECK (roost.json_fits(VALUE, 65536));
 
-COMMENT ON DOMAIN roost.json_object IS 'A JSON object of at most 64 KiB.';
+COMMENT ON DOMAIN roost.json_object IS 'A JSON object of at most 64 KiB, as text.';
 
 COMMENT ON CONSTRAINT json_object_is_an_object ON DOMAIN roost.json_object IS
 'Send a JSON object, such as {"key": "value"}.';
 
 COMMENT ON CONSTRAINT json_object_fits_64_kib ON DOMAIN roost.json_object IS
-'Send at most 64 KiB of JSON.';
+'Send at most 64 KiB of JSON. Numbers count with all their digits, also when written as 1e100.';
 
 CREATE TABLE roost.migration_checksums (
     id text PRIMARY KEY,

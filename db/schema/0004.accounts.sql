@@ -63,9 +63,6 @@ COMMENT ON CONSTRAINT users_email_is_an_address ON roost.users IS
 COMMENT ON CONSTRAINT users_display_name_fits ON roost.users IS
 'Send a display name of at most 100 characters.';
 
--- Serves the operators' view of accounts by state; active ones, the bulk, are left out.
-CREATE INDEX users_status_idx ON roost.users (status) WHERE status <> 'active';
-
 ALTER TABLE roost.users ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY users_select_self ON roost.users

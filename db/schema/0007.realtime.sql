@@ -33,7 +33,7 @@ COMMENT ON COLUMN realtime.topics.topic IS 'user:<id>, device:<id>, and the like
 
 COMMENT ON COLUMN realtime.topics.last_offset IS 'Offset of the newest event; 0 before the first.';
 
--- Partitioned by day and dropped by partition: nothing is ever deleted row by row.
+-- Partitioned by day and dropped by partition.
 CREATE TABLE realtime.events (
     id uuid NOT NULL DEFAULT roost.uuid_v7(),
     topic text NOT NULL,
@@ -67,10 +67,11 @@ COMMENT ON COLUMN realtime.events.device_id IS 'On which device; empty for the s
 COMMENT ON COLUMN realtime.events.created_at IS 'When the writing transaction began.';
 
 -- Takes what comes when nobody has made the day's partition, so that a write never fails for that.
+-- Only what is in here is ever deleted row by row.
 CREATE TABLE realtime.events_default PARTITION OF realtime.events DEFAULT;
 
 COMMENT ON TABLE realtime.events_default IS
-'Events of days without a partition; realtime.maintain_partitions moves them.';
+'Events of days without a partition. They stay here until they are past retention.';
 
 ALTER TABLE realtime.log ENABLE ROW LEVEL SECURITY;
 

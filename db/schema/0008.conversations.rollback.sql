@@ -9,7 +9,7 @@ DROP POLICY conversations_select_participant ON roost.conversations;
 
 DROP TABLE roost.conversation_participants CASCADE;
 
-DROP FUNCTION roost.opened_conversation(uuid) CASCADE;
+DROP FUNCTION roost.is_unowned_conversation(uuid) CASCADE;
 
 DROP FUNCTION roost.conversation_role(uuid) CASCADE;
 

@@ -72,15 +72,9 @@ COMMENT ON COLUMN roost.conversation_participants.joined_at IS 'When they were a
 
 COMMENT ON COLUMN roost.conversation_participants.left_at IS 'When they left; empty while they take part.';
 
--- Serves the list of a person's conversations.
+-- Serves the list of a person's conversations, and the foreign key, which asks for all of them.
 CREATE INDEX conversation_participants_user_id_idx
-ON roost.conversation_participants (user_id)
-WHERE left_at IS NULL;
-
--- Serves the foreign key for those who left.
-CREATE INDEX conversation_participants_left_user_id_idx
-ON roost.conversation_participants (user_id)
-WHERE left_at IS NOT NULL;
+ON roost.conversation_participants (user_id, left_at);
 
 -- The caller's role in a conversation, NULL for an outsider. Runs as the owner, since a policy of
 -- conversation_participants that read the table as its own subject would never end.
@@ -102,9 +96,9 @@ $$;
 COMMENT ON FUNCTION roost.conversation_role(uuid) IS
 'The caller''s role in a conversation, NULL for an outsider.';
 
--- Lets whoever opens a conversation put the first people into it. Runs as the owner for the same
--- reason: the policies of the two tables would ask each other.
-CREATE FUNCTION roost.opened_conversation(p_conversation_id uuid)
+-- Lets whoever opens a conversation become its owner, and from then on their role decides. Runs as
+-- the owner, since without a participant nobody sees the conversation.
+CREATE FUNCTION roost.is_unowned_conversation(p_conversation_id uuid)
 RETURNS boolean
 LANGUAGE sql
 STABLE
@@ -116,14 +110,19 @@ AS $$
         SELECT FROM roost.conversations AS conversation
         WHERE conversation.id = p_conversation_id
             AND conversation.user_id = (SELECT roost.current_user_id())
+    )
+    AND NOT EXISTS (
+        SELECT FROM roost.conversation_participants AS participant
+        WHERE participant.conversation_id = p_conversation_id
     );
 $$;
 
-COMMENT ON FUNCTION roost.opened_conversation(uuid) IS 'Whether the caller opened a conversation.';
+COMMENT ON FUNCTION roost.is_unowned_conversation(uuid) IS
+'Whether the caller has just opened a conversation: it is theirs, and nobody takes part yet.';
 
 GRANT EXECUTE ON FUNCTION
     roost.conversation_role(uuid),
-    roost.opened_conversation(uuid)
+    roost.is_unowned_conversation(uuid)
 TO roost_api;
 
 ALTER TABLE roost.conversations ENABLE ROW LEVEL SECURITY;
@@ -144,8 +143,7 @@ USING (
 CREATE POLICY conversations_select_participant ON roost.conversations
 FOR SELECT TO roost_api
 USING (
-    user_id = (SELECT roost.current_user_id())
-    OR (
+    (
         SELECT participant.role
         FROM roost.conversation_participants AS participant
         WHERE participant.conversation_id = conversations.id
@@ -171,16 +169,28 @@ USING (
     ) >= 'member'
 );
 
+-- Admins and the owner give roles below their own. greatest() keeps members, who are above viewers,
+-- from giving any. The first row of a conversation is its owner's.
 CREATE POLICY conversation_participants_insert_admin ON roost.conversation_participants
 FOR INSERT TO roost_api
 WITH CHECK (
-    roost.conversation_role(conversation_id) >= 'admin'
-    OR roost.opened_conversation(conversation_id)
+    greatest(role, 'member') < roost.conversation_role(conversation_id)
+    OR (
+        role = 'owner'
+        AND user_id = (SELECT roost.current_user_id())
+        AND roost.is_unowned_conversation(conversation_id)
+    )
 );
 
+-- Nor do they touch rows of their own rank or above, but for somebody who has left: that row is as
+-- good as none.
 CREATE POLICY conversation_participants_update_admin ON roost.conversation_participants
 FOR UPDATE TO roost_api
-USING (roost.conversation_role(conversation_id) >= 'admin');
+USING (
+    CASE WHEN left_at IS NULL THEN greatest(role, 'member') ELSE 'member' END
+    < roost.conversation_role(conversation_id)
+)
+WITH CHECK (greatest(role, 'member') < roost.conversation_role(conversation_id));
 
 GRANT SELECT, INSERT ON roost.conversations TO roost_api;
 

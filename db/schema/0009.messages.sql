@@ -2,9 +2,9 @@ SET LOCAL ROLE roost_owner;
 
 CREATE DOMAIN roost.message_content AS jsonb
     CONSTRAINT message_content_is_an_object CHECK (jsonb_typeof(VALUE) = 'object')
-    CONSTRAINT message_content_fits_256_kib CHECK (pg_column_size(VALUE) <= 262144);
+    CONSTRAINT message_content_fits_256_kib CHECK (roost.json_fits(VALUE, 262144));
 
-COMMENT ON DOMAIN roost.message_content IS 'Content of a message: a JSON object of at most 256 KiB.';
+COMMENT ON DOMAIN roost.message_content IS 'Content of a message: a JSON object of at most 256 KiB, as text.';
 
 COMMENT ON CONSTRAINT message_content_is_an_object ON DOMAIN roost.message_content IS
 'Send content as a JSON object, such as {"text": "hello"}.';

@@ -1,7 +1,7 @@
 -- Conversations: opening, listing, adding people; each kind of caller, each refusal.
 BEGIN;
 
-SELECT plan(53);
+SELECT plan(98);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -91,7 +91,8 @@ FROM (
     ('workspace_path => repeat(''x'', 4097)', '23514'),
     ('metadata => ''[]''', '23514'),
     ('metadata => NULL', '23502'),
-    ('metadata => jsonb_build_object(''x'', repeat(''x'', 65536))', '23514')
+    ('metadata => jsonb_build_object(''x'', repeat(''x'', 65536))', '23514'),
+    ('metadata => ''{"x": 1e131071}''', '23514')
 ) AS bad (arguments, sqlstate);
 SELECT is((SELECT count(*) FROM roost.conversations), 1::bigint, 'nothing more was opened');
 SELECT is((SELECT count(*) FROM realtime.events), 2::bigint, 'and nobody was told anything');
@@ -292,27 +293,271 @@ SELECT is_empty(
     'a new title does'
 );
 
--- The second wall: what the policies let roost_api see and do, whatever a function forgot
-SELECT is(
-    as_caller('roost_api', caller.id, 'SELECT count(*) FROM roost.conversations'),
-    caller.conversations,
-    caller.name || ': conversations by policy'
+-- The second wall within a conversation: what the policies let roost_api do, whatever a function forgot
+SELECT make_user(
+    ('00000000-0000-7000-8000-0000000000f' || person.number)::uuid, person.email
 )
 FROM (
     VALUES
-    (NULL::uuid, '0', 'nobody'),
-    ('00000000-0000-7000-8000-00000000000c'::uuid, '1', 'a participant')
-) AS caller (id, conversations, name);
+    (1, 'owner@example.com'), (2, 'admin@example.com'), (3, 'former-admin@example.com'),
+    (4, 'member@example.com'), (5, 'viewer@example.com'), (6, 'other@example.com'),
+    (7, 'new@example.com')
+) AS person (number, email);
+INSERT INTO roost.conversations (id, user_id)
+VALUES
+('00000000-0000-7000-9000-0000000000f1', '00000000-0000-7000-8000-0000000000f1');
+INSERT INTO roost.conversation_participants (conversation_id, user_id, role, left_at)
+SELECT
+    '00000000-0000-7000-9000-0000000000f1',
+    ('00000000-0000-7000-8000-0000000000f' || person.number)::uuid,
+    person.role::roost.participant_role,
+    person.left_at
+FROM (
+    VALUES
+    (1, 'owner', NULL), (2, 'admin', NULL), (3, 'admin', now()), (4, 'member', NULL),
+    (5, 'viewer', NULL)
+) AS person (number, role, left_at);
+INSERT INTO roost.messages (conversation_id, seq, user_id, content)
+VALUES (
+    '00000000-0000-7000-9000-0000000000f1', 1, '00000000-0000-7000-8000-0000000000f1', '{}'
+);
+
+-- Changes that are left out, and such that are refused
+SELECT is(
+    rows_changed(
+        'roost_api', ('00000000-0000-7000-8000-0000000000f' || change.caller)::uuid,
+        format(
+            $$
+                UPDATE roost.conversation_participants SET %s
+                WHERE user_id = '00000000-0000-7000-8000-0000000000f%s'
+            $$,
+            change.assignment, change.person
+        )
+    ),
+    change.rows,
+    format('%s: %s changes, by policy', change.what, change.rows)
+)
+FROM (
+    VALUES
+    (2, 2, 'role = ''owner''', 0::bigint, 'an admin who makes themself owner'),
+    (2, 2, 'left_at = now()', 0, 'an admin''s own row'),
+    (2, 1, 'left_at = now()', 0, 'an admin who puts the owner out'),
+    (2, 1, 'role = ''viewer''', 0, 'an admin who degrades the owner'),
+    (1, 1, 'role = ''viewer''', 0, 'an owner''s own row'),
+    (4, 5, 'left_at = now()', 0, 'a member who puts a viewer out'),
+    (4, 4, 'role = ''admin''', 0, 'a member who makes themself admin'),
+    (5, 4, 'left_at = now()', 0, 'a viewer who puts a member out'),
+    (6, 5, 'left_at = now()', 0, 'an outsider who puts a viewer out'),
+    (3, 3, 'left_at = NULL', 0, 'somebody who left and comes back'),
+    (2, 4, 'role = ''viewer''', 1, 'an admin who degrades a member'),
+    (2, 4, 'role = ''member''', 1, 'an admin who makes a member'),
+    (2, 3, 'role = ''member'', left_at = NULL', 1, 'an admin who brings a former one back, lower'),
+    (1, 2, 'role = ''member''', 1, 'an owner who degrades an admin'),
+    (1, 2, 'role = ''admin''', 1, 'an owner who makes an admin')
+) AS change (caller, person, assignment, rows, what);
 SELECT throws_ok(
     calling(
-        'roost_api', '00000000-0000-7000-8000-00000000000d',
-        $$ INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
-        SELECT id, '00000000-0000-7000-8000-00000000000e', 'owner' FROM known $$
+        'roost_api', ('00000000-0000-7000-8000-0000000000f' || change.caller)::uuid,
+        format(
+            $$
+                UPDATE roost.conversation_participants SET role = %L
+                WHERE user_id = '00000000-0000-7000-8000-0000000000f%s'
+            $$,
+            change.role, change.person
+        )
     ),
     '42501',
     NULL,
-    'a viewer can''t put people in, by policy'
+    'refused by policy: ' || change.what
+)
+FROM (
+    VALUES
+    (2, 4, 'admin', 'an admin who makes an admin'),
+    (2, 5, 'owner', 'an admin who makes an owner'),
+    (1, 2, 'owner', 'an owner who makes a second one')
+) AS change (caller, person, role, what);
+
+-- Somebody new
+SELECT throws_ok(
+    calling(
+        'roost_api', ('00000000-0000-7000-8000-0000000000f' || added.caller)::uuid,
+        format(
+            $$
+                INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
+                VALUES (
+                    '00000000-0000-7000-9000-0000000000f1',
+                    '00000000-0000-7000-8000-0000000000f%s', %L
+                )
+            $$,
+            added.person, added.role
+        )
+    ),
+    '42501',
+    NULL,
+    'refused by policy: ' || added.what
+)
+FROM (
+    VALUES
+    (2, 7, 'admin', 'an admin who adds an admin'),
+    (1, 7, 'owner', 'an owner who adds a second one'),
+    (4, 7, 'viewer', 'a member who adds a viewer'),
+    (5, 7, 'viewer', 'a viewer who adds a viewer'),
+    (6, 6, 'viewer', 'an outsider who adds themself'),
+    (6, 6, 'owner', 'an outsider who owns it')
+) AS added (caller, person, role, what);
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-0000000000f2',
+        $$
+            INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
+            VALUES (
+                '00000000-0000-7000-9000-0000000000f1', '00000000-0000-7000-8000-0000000000f7',
+                'member'
+            )
+        $$
+    ),
+    1::bigint,
+    'an admin adds a member'
 );
+
+-- Messages and numbers: for members
+SELECT is(
+    rows_changed(
+        'roost_api', ('00000000-0000-7000-8000-0000000000f' || caller.number)::uuid,
+        'UPDATE roost.conversations SET last_seq = last_seq + 1'
+    ),
+    caller.rows,
+    caller.name || ' takes a number, by policy: ' || caller.rows
+)
+FROM (
+    VALUES (1, 'the owner', 1::bigint), (4, 'a member', 1), (5, 'a viewer', 0), (6, 'an outsider', 0)
+) AS caller (number, name, rows);
+SELECT throws_ok(
+    calling(
+        'roost_api', '00000000-0000-7000-8000-0000000000f5',
+        $$
+            INSERT INTO roost.messages (conversation_id, seq, user_id, content)
+            VALUES (
+                '00000000-0000-7000-9000-0000000000f1', 99,
+                '00000000-0000-7000-8000-0000000000f5', '{}'
+            )
+        $$
+    ),
+    '42501',
+    NULL,
+    'a viewer writes no message, by policy'
+);
+
+-- Whoever has left
+UPDATE roost.conversation_participants SET role = 'admin', left_at = now()
+WHERE user_id = '00000000-0000-7000-8000-0000000000f4';
+SELECT is(
+    as_caller(
+        'roost_user', '00000000-0000-7000-8000-0000000000f2',
+        $$ SELECT (api.add_participant(
+            '00000000-0000-7000-9000-0000000000f1', '00000000-0000-7000-8000-0000000000f4', 'viewer'
+        )).role $$
+    ),
+    'viewer',
+    'an admin adds somebody who was an admin, in a role below their own'
+);
+UPDATE roost.conversation_participants SET left_at = now()
+WHERE user_id = '00000000-0000-7000-8000-0000000000f1';
+SELECT is(
+    as_caller(
+        'roost_api', ('00000000-0000-7000-8000-0000000000f' || relation.caller)::uuid,
+        'SELECT count(*) FROM roost.' || relation.name
+    ),
+    relation.rows,
+    format('%s, by policy: %s rows of %s', relation.who, relation.rows, relation.name)
+)
+FROM (
+    VALUES
+    (5, 'a viewer', 'conversations', '1'),
+    (5, 'a viewer', 'messages', '1'),
+    (5, 'a viewer', 'conversation_participants', '6'),
+    (1, 'an opener who has left', 'conversations', '0'),
+    (1, 'an opener who has left', 'messages', '0'),
+    -- Their own row is theirs to see.
+    (1, 'an opener who has left', 'conversation_participants', '1')
+) AS relation (caller, who, name, rows);
+SELECT throws_ok(
+    calling(
+        'roost_api', '00000000-0000-7000-8000-0000000000f1',
+        format(
+            $$
+                INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
+                VALUES (
+                    '00000000-0000-7000-9000-0000000000f1',
+                    '00000000-0000-7000-8000-0000000000f%s', %L
+                )
+            $$,
+            added.person, added.role
+        )
+    ),
+    '42501',
+    NULL,
+    format('and may not add %s as %s', added.person, added.role)
+)
+FROM (VALUES (1, 'owner'), (6, 'owner'), (6, 'viewer')) AS added (person, role);
+
+-- Whoever opens one now
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-0000000000f6',
+        $$
+            INSERT INTO roost.conversations (id, user_id)
+            VALUES (
+                '00000000-0000-7000-9000-0000000000f2', '00000000-0000-7000-8000-0000000000f6'
+            )
+        $$
+    ),
+    1::bigint,
+    'a conversation without anybody in it, by policy'
+);
+SELECT throws_ok(
+    calling(
+        'roost_api', ('00000000-0000-7000-8000-0000000000f' || added.caller)::uuid,
+        format(
+            $$
+                INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
+                VALUES (
+                    '00000000-0000-7000-9000-0000000000f2',
+                    '00000000-0000-7000-8000-0000000000f%s', %L
+                )
+            $$,
+            added.person, added.role
+        )
+    ),
+    '42501',
+    NULL,
+    'refused by policy: ' || added.what
+)
+FROM (
+    VALUES
+    (6, 5, 'owner', 'to make somebody else its owner'),
+    (6, 6, 'member', 'to be less than its owner'),
+    (6, 5, 'member', 'to put somebody else in first'),
+    (5, 5, 'owner', 'to own what somebody else opened')
+) AS added (caller, person, role, what);
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-0000000000f6',
+        format(
+            $$
+                INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
+                VALUES (
+                    '00000000-0000-7000-9000-0000000000f2',
+                    '00000000-0000-7000-8000-0000000000f%s', %L
+                )
+            $$,
+            added.person, added.role
+        )
+    ),
+    1::bigint,
+    format('then %s becomes its %s', added.person, added.role)
+)
+FROM (VALUES (6, 'owner'), (5, 'admin')) AS added (person, role);
 
 SELECT * FROM finish();
 

@@ -1,7 +1,7 @@
 -- Devices and the editor extensions on them: naming, moving, listing, revoking; each refusal.
 BEGIN;
 
-SELECT plan(88);
+SELECT plan(89);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -175,12 +175,18 @@ SELECT make_session(
     ('00000000-0000-7000-8000-00000000010' || number)::uuid,
     ('00000000-0000-7000-8000-00000000020' || number)::uuid
 )
-FROM generate_series(1, 4) AS number;
+FROM generate_series(1, 5) AS number;
 SELECT make_session(
     '00000000-0000-7000-8000-00000000000a',
     '00000000-0000-7000-8000-000000000101',
     '00000000-0000-7000-8000-000000000211'
 );
+SELECT make_session(
+    '00000000-0000-7000-8000-00000000000a',
+    '00000000-0000-7000-8000-000000000105',
+    '00000000-0000-7000-8000-000000000215'
+);
+UPDATE roost.sessions SET revoked_at = now() WHERE id = '00000000-0000-7000-8000-000000000215';
 INSERT INTO roost.extension_connections (user_id, device_id, editor)
 VALUES (
     '00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-000000000102', 'vscode'
@@ -204,7 +210,7 @@ SELECT lives_ok(
     ),
     format('session %s moves', number)
 )
-FROM generate_series(1, 4) AS number;
+FROM generate_series(1, 5) AS number;
 SELECT results_eq(
     $$
         SELECT right(device.id::text, 3), count(session.id)
@@ -214,8 +220,8 @@ SELECT results_eq(
         GROUP BY device.id ORDER BY device.id
     $$,
     $$ VALUES
-        ('0d1', 6::bigint), ('101', 1), ('102', 0), ('103', 0), ('104', 0) $$,
-    'a device with a session, a connection, a message or a name stays'
+        ('0d1', 7::bigint), ('101', 1), ('102', 0), ('103', 0), ('104', 0), ('105', 1) $$,
+    'a device with a session, even one that is over, a connection, a message or a name stays'
 );
 
 -- list_devices
@@ -232,7 +238,7 @@ SELECT is(
 )
 FROM (
     VALUES
-        ('', '104false 103false 102false 101true 0d1false',
+        ('', '105false 104false 103false 102false 101true 0d1false',
             'a person''s devices are listed, newest first'),
         ('2, ''00000000-0000-7000-8000-000000000103''', '102false 101true',
             'a page at a time, by key'),
@@ -380,8 +386,10 @@ SELECT results_eq(
     'which device it is'
 );
 SELECT results_eq(
-    $$ SELECT id FROM roost.sessions WHERE revoked_at IS NOT NULL $$,
-    $$ VALUES ('00000000-0000-7000-8000-000000000211'::uuid) $$,
+    $$ SELECT id FROM roost.sessions WHERE revoked_at IS NOT NULL ORDER BY id $$,
+    $$ VALUES
+        ('00000000-0000-7000-8000-000000000211'::uuid),
+        ('00000000-0000-7000-8000-000000000215') $$,
     'its session is over, and no other'
 );
 SELECT results_eq(

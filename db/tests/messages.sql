@@ -1,7 +1,7 @@
 -- Messages: sending, repeating, listing; each kind of caller, each refusal.
 BEGIN;
 
-SELECT plan(42);
+SELECT plan(48);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -176,6 +176,12 @@ FROM (
     ('NULL', '23502'),
     ('''"text"''', '23514'),
     ('jsonb_build_object(''x'', repeat(''x'', 262144))', '23514'),
+    -- A kilobyte as it is sent, and 13 MB as everybody would get it.
+    (
+        '(SELECT jsonb_build_object(''x'', jsonb_agg(''1e131071''::jsonb))'
+        ' FROM generate_series(1, 100))',
+        '23514'
+    ),
     ('''{}'', message_type => ''Not a type''', '23514'),
     ('''{}'', metadata => ''3''', '23514'),
     ('''{}'', parent_message_id => gen_random_uuid()', '23503')
@@ -238,6 +244,32 @@ FROM (
     (', before_seq => 2', '1'),
     (', after_seq => 0', '1,2'),
     (', after_seq => 2', NULL)
+) AS page (arguments, answer);
+
+-- list_messages: a page in bytes. A message here has 250,011 with its metadata, 17 have above 4 MiB.
+INSERT INTO roost.messages (conversation_id, seq, user_id, content)
+SELECT
+    '00000000-0000-7000-9000-000000000002', step.number, '00000000-0000-7000-8000-00000000000a',
+    jsonb_build_object('x', repeat('x', 250000))
+FROM generate_series(1, 20) AS step (number);
+SELECT is(
+    as_caller(
+        'roost_user', '00000000-0000-7000-8000-00000000000a',
+        format(
+            'SELECT concat_ws('' '', count(*), min(seq), max(seq)) FROM api.list_messages(%L, %s)',
+            '00000000-0000-7000-9000-000000000002', page.arguments
+        )
+    ),
+    page.answer,
+    'large messages, ' || page.arguments
+)
+FROM (
+    VALUES
+    ('after_seq => 0', '17 1 17'),
+    ('after_seq => 17', '3 18 20'),
+    ('after_seq => 20', '0'),
+    ('before_seq => 21', '17 4 20'),
+    ('before_seq => 21, page_size => 16', '16 5 20')
 ) AS page (arguments, answer);
 
 SELECT * FROM finish();

@@ -2,7 +2,7 @@
 -- caller, each refusal. That a notification goes out at commit is for tests/test_realtime.py.
 BEGIN;
 
-SELECT plan(166);
+SELECT plan(202);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -57,7 +57,10 @@ FROM (
         ('SELECT realtime.join_topic(''user:1'')', 'roost_user'),
         ('SELECT realtime.read_events(''{}'', ''{}'', 1)', 'roost_gateway'),
         ('SELECT realtime.get_epoch()', 'roost_gateway'),
+        ('SELECT realtime.new_epoch()', NULL),
         ('SELECT realtime.maintain_partitions()', 'roost_gateway'),
+        ('SELECT realtime.make_partitions()', NULL),
+        ('SELECT realtime.drop_old_partitions()', NULL),
         ('SELECT roost.find_ended_sessions(''{}'')', 'roost_gateway')
 ) AS called (query, allowed)
 JOIN (
@@ -398,8 +401,53 @@ FROM (
         ('{4,1,2,0}', 10, NULL)
 ) AS asked (afters, most, answer);
 
--- get_epoch
+-- read_events: a page in bytes
+INSERT INTO realtime.events (topic, event_offset, event, payload)
+SELECT 'user:sizes', size.number, 'x', to_json(repeat('x', size.bytes - 2))
+FROM (VALUES (1, 100), (2, 100), (3, 1000000), (4, 60000), (5, 100)) AS size (number, bytes);
+SELECT is(
+    as_caller(
+        'roost_gateway',
+        NULL,
+        format(
+            $$
+                SELECT string_agg(event_offset::text, ' ' ORDER BY place)
+                FROM realtime.read_events('{user:sizes,user:sizes}', '{%s,4}', 4%s)
+                WITH ORDINALITY AS read (topic, event_offset, id, event, payload, epoch, place)
+            $$,
+            page.after,
+            ', ' || page.bytes
+        )
+    ),
+    page.events,
+    format('after %s, at most %s bytes a topic', page.after, coalesce(page.bytes::text, '1 MiB of'))
+)
+FROM (
+    VALUES
+        (0, 201, '1 2 3 5'),
+        (0, 200, '1 2 5'),
+        (0, 1, '1 5'),
+        (2, 1, '3 5'),
+        (0, NULL, '1 2 3 4 5'),
+        (1, NULL, '2 3 4 5')
+) AS page (after, bytes, events);
+DELETE FROM realtime.events WHERE topic = 'user:sizes';
+
+-- get_epoch, new_epoch
 SELECT is(as_caller('roost_gateway', NULL, 'SELECT realtime.get_epoch()'), 'first', 'the epoch');
+SELECT matches(realtime.new_epoch(), '^[0-9a-f]{12}$', 'whoever restores a backup makes a new one');
+SELECT isnt(as_caller('roost_gateway', NULL, 'SELECT realtime.get_epoch()'), 'first', 'it holds');
+SELECT throws_ok(
+    calling(
+        'roost_user',
+        '00000000-0000-7000-8000-00000000000a',
+        $$ SELECT realtime.join_topic('user:00000000-0000-7000-8000-00000000000a', 3, 'first') $$
+    ),
+    'RO403',
+    NULL,
+    'offsets of before are refused'
+);
+UPDATE realtime.log SET epoch = 'first';
 
 -- find_ended_sessions
 INSERT INTO roost.sessions (id, user_id, device_id, refresh_token_hash, expires_at, revoked_at)
@@ -448,6 +496,15 @@ RETURN (
     JOIN pg_catalog.pg_class AS child ON child.oid = link.inhrelid
     WHERE link.inhparent = 'realtime.events'::regclass AND child.relname <> 'events_default'
 );
+CREATE FUNCTION pg_temp.maintain(p_times integer)
+RETURNS text
+LANGUAGE sql
+RETURN (
+    SELECT string_agg(
+        as_caller('roost_gateway', NULL, 'SELECT realtime.maintain_partitions()'), ' '
+    )
+    FROM generate_series(1, p_times)
+);
 CREATE TEMPORARY TABLE written AS SELECT * FROM realtime.events;
 INSERT INTO realtime.events (topic, event_offset, event, payload, created_at)
 VALUES
@@ -456,7 +513,11 @@ VALUES
 SET LOCAL ROLE roost_owner;
 SELECT
     format(
-        'CREATE TABLE realtime.%I PARTITION OF realtime.events FOR VALUES FROM (%L) TO (%L)',
+        'CREATE TABLE realtime.%I (LIKE realtime.events INCLUDING CONSTRAINTS)',
+        pg_temp.partition_of(days)
+    ),
+    format(
+        'ALTER TABLE realtime.events ATTACH PARTITION realtime.%I FOR VALUES FROM (%L) TO (%L)',
         pg_temp.partition_of(days),
         ((now() AT TIME ZONE 'UTC')::date + days)::timestamp AT TIME ZONE 'UTC',
         ((now() AT TIME ZONE 'UTC')::date + days + 1)::timestamp AT TIME ZONE 'UTC'
@@ -471,28 +532,47 @@ SELECT is(
     (SELECT count(*) + 2 FROM written),
     'events of days without a partition go to the default one'
 );
-SELECT lives_ok(
-    calling('roost_gateway', NULL, 'SELECT realtime.maintain_partitions()'),
-    'the server may look after the partitions'
+SELECT is(pg_temp.maintain(1), '10', 'the server looks after the partitions, and learns what is left');
+SELECT is(
+    pg_temp.partitions(),
+    (SELECT array_agg(pg_temp.partition_of(days)) FROM unnest('{-20,-10,-8,-7,1}'::int[]) AS days),
+    'one call is one step: it makes one partition'
 );
+SELECT is(pg_temp.maintain(6), '9 8 7 6 5 4', 'then the others');
+SELECT is_empty(
+    $$
+        SELECT FROM pg_catalog.pg_locks
+        WHERE pid = pg_backend_pid()
+            AND relation = 'realtime.events'::regclass
+            AND mode = 'AccessExclusiveLock'
+    $$,
+    'for which nobody who reads is kept from events'
+);
+SELECT is(pg_temp.maintain(1), '3', 'then it drops one');
 SELECT is(
     pg_temp.partitions(),
     (
         SELECT array_agg(pg_temp.partition_of(days))
-        FROM generate_series(-7, 7) AS days
-        WHERE days = -7 OR days >= 0
+        FROM unnest('{-10,-8,-7,1,2,3,4,5,6,7}'::int[]) AS days
     ),
-    'there is one for today and each of the next seven days, and none that is past retention'
+    'the oldest'
+);
+SELECT is(pg_temp.maintain(4), '2 1 0 0', 'until there is nothing left to do');
+SELECT is(
+    pg_temp.partitions(),
+    (SELECT array_agg(pg_temp.partition_of(days)) FROM unnest('{-7,1,2,3,4,5,6,7}'::int[]) AS days),
+    'there is one for each of the next seven days, and none that is past retention'
 );
 SELECT results_eq(
-    $$ SELECT event FROM realtime.events_default $$,
-    $$ VALUES ('not.yet') $$,
-    'what is past retention is gone, what belongs to a day has moved there'
-);
-SELECT results_eq(
-    format('SELECT kept::text FROM realtime.%I AS kept ORDER BY id', pg_temp.partition_of(0)),
-    'SELECT kept::text FROM written AS kept ORDER BY id',
-    'as it was written'
+    $$ SELECT event FROM realtime.events_default ORDER BY topic, event_offset $$,
+    $$
+        SELECT event FROM (
+            SELECT topic, event_offset, event FROM written
+            UNION ALL VALUES ('user:1', 2, 'not.yet')
+        ) AS kept
+        ORDER BY topic, event_offset
+    $$,
+    'the default partition has lost what is past retention, and kept the rest'
 );
 SELECT is_empty(
     $$
@@ -519,15 +599,32 @@ SELECT is(
     'u 4 a.four first, u 5 a.five first',
     'and reading does'
 );
-SELECT lives_ok(
-    calling('roost_gateway', NULL, 'SELECT realtime.maintain_partitions()'),
-    'a second time changes nothing'
+DELETE FROM realtime.events_default;
+SELECT is(pg_temp.maintain(2), '0 0', 'today''s partition is made when nothing is in its place');
+SELECT as_caller(
+    'roost_api',
+    NULL,
+    $$ SELECT realtime.publish('user:00000000-0000-7000-8000-00000000000a', 'a.six', '{}') $$
 );
-SELECT is(cardinality(pg_temp.partitions()), 9, 'there are as many partitions as before');
-SELECT lives_ok(
-    calling('roost_gateway', NULL, $$ SELECT realtime.maintain_partitions('-1 day', 9) $$),
-    'retention and the days ahead can be given'
+SELECT results_eq(
+    format('SELECT event FROM realtime.%I', pg_temp.partition_of(0)),
+    $$ VALUES ('a.six') $$,
+    'and takes what is new'
 );
+SELECT is(
+    as_caller('roost_owner', NULL, step.query),
+    step.left_over,
+    step.query || ' leaves ' || step.left_over
+)
+FROM (
+    VALUES
+        ('SELECT realtime.make_partitions(9)', '1'),
+        ('SELECT realtime.make_partitions(9)', '0'),
+        ('SELECT realtime.make_partitions(9)', '0'),
+        ('SELECT realtime.drop_old_partitions(''-1 day'')', '1'),
+        ('SELECT realtime.drop_old_partitions(''-1 day'')', '0'),
+        ('SELECT realtime.drop_old_partitions(''-1 day'')', '0')
+) AS step (query, left_over);
 SELECT is(
     pg_temp.partitions(),
     (SELECT array_agg(pg_temp.partition_of(days)) FROM generate_series(1, 9) AS days),
@@ -537,12 +634,19 @@ SELECT throws_ok(
     calling(
         'roost_user',
         '00000000-0000-7000-8000-00000000000a',
-        $$ SELECT realtime.join_topic('user:00000000-0000-7000-8000-00000000000a', 3) $$
+        $$ SELECT realtime.join_topic('user:00000000-0000-7000-8000-00000000000a', 5) $$
     ),
     'RO403',
     NULL,
     'whoever had not read it has to fetch again'
 );
+INSERT INTO realtime.events (topic, event_offset, event, payload, created_at)
+SELECT 'user:1', step.number, 'long.gone', '{}', now() - interval '9 days'
+FROM generate_series(1, 10001) AS step (number);
+SELECT is(
+    pg_temp.maintain(3), '1 1 0', 'much that is past retention leaves the default one in bites'
+);
+SELECT is_empty('SELECT FROM realtime.events', 'and all of it does');
 
 SELECT * FROM finish();
 

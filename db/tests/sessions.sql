@@ -1,7 +1,7 @@
 -- Sessions: throttled sign-in, rotation of refresh tokens, ending sessions, listing one's own.
 BEGIN;
 
-SELECT plan(94);
+SELECT plan(104);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -62,6 +62,7 @@ SELECT throws_ok(
 FROM (
     VALUES
         ('SELECT roost.begin_sign_in(''ada@example.com'', ''192.0.2.1'')'),
+        ('SELECT roost.begin_sign_up(''x@example.com'', ''192.0.2.1'')'),
         ('SELECT roost.finish_sign_in(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)'),
         ('SELECT roost.refresh_session(NULL, NULL, NULL, NULL)'),
         ('SELECT roost.end_sessions(''00000000-0000-7000-8000-0000000000aa'', ''global'')')
@@ -212,6 +213,39 @@ SELECT is(
     (SELECT count(*) FROM roost.login_attempts WHERE last_attempt_at < now() - interval '1 hour'),
     43::bigint,
     'forgets ten of 53 old counters'
+);
+
+-- begin_sign_up
+DELETE FROM roost.login_attempts;
+SELECT is(
+    as_caller(
+        'roost_gateway', NULL, format('SELECT roost.begin_sign_up(%L, ''192.0.2.8'')', asked.email)
+    ),
+    asked.free,
+    asked.what
+)
+FROM (
+    VALUES
+        ('new@example.com', 'true', 'an address without an account is free'),
+        ('Ada@Example.com', 'false', 'one with an account is not, in whatever case it is written')
+) AS asked (email, free, what);
+SELECT throws_ok(
+    $$ SELECT roost.begin_sign_up('ada', '192.0.2.8') $$, '23514', NULL, 'ada is no address'
+);
+SELECT results_eq(
+    'SELECT subject, failures FROM roost.login_attempts',
+    $$ VALUES ('address:sign_up:192.0.2.8', 2) $$,
+    'what asks about an address is counted, apart from sign-ins'
+);
+UPDATE roost.login_attempts SET failures = 100;
+SELECT lives_ok(
+    $$ SELECT roost.begin_sign_up('new@example.com', '192.0.2.8') $$, 'sign-up 101 earns a wait'
+);
+SELECT throws_ok(
+    $$ SELECT roost.begin_sign_up('new@example.com', '192.0.2.8') $$,
+    'RO106',
+    NULL,
+    'and the next one has to wait'
 );
 
 -- finish_sign_in

@@ -1,7 +1,7 @@
--- System: identifiers, error codes, secrets, and the rules that hold for the whole schema.
+-- System: identifiers, error codes, secrets, bounds on answers and on JSON.
 BEGIN;
 
-SELECT plan(30);
+SELECT plan(41);
 
 -- ping: everyone
 SELECT is(as_caller(caller.role, NULL, 'SELECT api.ping()'), 'pong', caller.role || ' may ping')
@@ -85,34 +85,44 @@ SELECT throws_ok(
     'SELECT roost.require_row_count(6, false, 5)', 'PGRST', NULL, 'more rows than allowed'
 );
 
--- The whole schema
-SELECT is_empty(
-    $$
-        SELECT c.relname FROM pg_class AS c
-        WHERE c.relnamespace = 'public'::regnamespace
-        UNION ALL
-        SELECT p.proname FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace
-    $$,
-    'nothing is in public'
-);
-SELECT is_empty(
-    $$
-        SELECT c.oid::regclass FROM pg_class AS c
-        WHERE c.relnamespace IN ('roost'::regnamespace, 'realtime'::regnamespace)
-            AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity
-    $$,
-    'every table has row-level security'
-);
-SELECT is_empty(
-    $$
-        SELECT p.oid::regprocedure FROM pg_proc AS p
-        WHERE p.pronamespace IN
-            ('api'::regnamespace, 'roost'::regnamespace, 'realtime'::regnamespace)
-            AND p.prosqlbody IS NULL
-            AND (p.proconfig @> '{"search_path=pg_catalog, pg_temp"}') IS NOT TRUE
-    $$,
-    'every function pins its search_path or was bound when it was made'
-);
+-- Sizes of JSON: as text, whatever PostgreSQL stores
+SELECT is(
+    roost.json_fits(sized.json, sized.bytes),
+    sized.fits,
+    format('%s in %s bytes', sized.what, sized.bytes)
+)
+FROM (
+    VALUES
+        ('{}'::jsonb, 2, true, 'an empty object'),
+        ('{}', 1, false, 'an empty object'),
+        ('{"a": "\u0001"}', 15, true, 'an escape'),
+        ('{"a": "\u0001"}', 14, false, 'an escape'),
+        ('{"a": 1e131071}', 131079, true, 'a long number'),
+        ('{"a": 1e131071}', 131078, false, 'a long number'),
+        ('{"a": 1e-16383}', 16392, true, 'a small number'),
+        ('{"a": 1e-16383}', 16391, false, 'a small number'),
+        (
+            jsonb_build_object('a', repeat('x', 2000), 'n', ARRAY[-1e5000]), 7020, true,
+            'a long number beside long text'
+        ),
+        (
+            jsonb_build_object('a', repeat('x', 2000), 'n', ARRAY[-1e5000]), 7019, false,
+            'a long number beside long text'
+        ),
+        (
+            (SELECT jsonb_agg(1) FROM generate_series(1, 50000)), 150000, true,
+            'a list that is longer as it is stored'
+        )
+) AS sized (json, bytes, fits, what);
+-- Written, the last of these would take 300 MB and the others more than the server can hold.
+SELECT ok(
+    NOT roost.json_fits(
+        format('{"a": [%s1]}', repeat(huge.number || ',', 20000))::jsonb,
+        262144
+    ),
+    huge.number || ' 20,000 times does not fit, and is not written to find out'
+)
+FROM (VALUES ('1e131071'), ('-1e100000'), ('0e-16383')) AS huge (number);
 
 SELECT * FROM finish();
 

@@ -1,36 +1,36 @@
 """Wiring: opens what the server needs, in order, and puts the protocols behind one address."""
 
 import asyncio
+import functools
+import gc
 import itertools
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Final
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from roost.auth.handlers import Auth
 from roost.database.catalogue import load_catalogue
 from roost.database.listener import Listener
 from roost.database.pipeline import Multiplexer
-from roost.database.queries import GET_SERVER_SECRET, SELECT_ONE
+from roost.database.queries import SELECT_ONE
 from roost.errors import RoostError
 from roost.logs import set_up_logs
 from roost.realtime.relay import Relay
 from roost.responses import error_response, request_id
 from roost.rpc.handler import Rpc
 from roost.settings import Settings
-from roost.tokens import AccessTokens
+from roost.tokens import AccessTokens, read_server_secret
 
 logger = logging.getLogger(__name__)
 
 MULTIPLEXER: Final = web.AppKey("multiplexer", Multiplexer)
-RPC: Final = web.AppKey("rpc", Rpc)
-RELAY: Final = web.AppKey("relay", Relay)
 
 EVENTS_CHANNEL: Final = "roost_events"
 SCHEMA_CHANNEL: Final = "roost_schema"
@@ -39,8 +39,10 @@ SLOW_CONNECTIONS: Final = 2
 PIPELINE_DEPTH: Final = 8
 CONNECT_TIMEOUT: Final = 2.0
 
-# Half of the five seconds within which the whole server ends; PostgreSQL needs the rest.
-DRAIN_SECONDS: Final = 2.5
+# The whole server ends within five seconds, PostgreSQL included. aiohttp waits for the requests in
+# flight, cancels them and waits as long again; after that nothing is left but to close connections.
+DRAIN_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 0.5
 
 # A request id that comes from outside, as from a proxy, is kept when it can't break a log line.
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -86,16 +88,18 @@ def _from_http(error: web.HTTPException, settings: Settings) -> RoostError:
     return RoostError(code=code, message=message, details=None, hint=hint, status=error.status)
 
 
-def _middleware(settings: Settings) -> Middleware:
-    """One middleware for what all answers have in common: request id, CORS, errors as JSON."""
+def _answering(settings: Settings) -> Callable[[Handler], Handler]:
+    """Wraps a handler with what all answers have in common: request id, CORS, errors as JSON.
+
+    Not a middleware: aiohttp takes one more coroutine a request to run any, and some lookups.
+    """
     prefix = secrets.token_hex(4)
     numbers = itertools.count(1)
     any_origin = "*" in settings.cors_origins
     origins = frozenset(settings.cors_origins)
     debug = logger.isEnabledFor(logging.DEBUG)
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answer(handler: Handler, request: web.Request) -> web.StreamResponse:
         headers = request.headers
         given = headers.get("X-Request-Id")
         if given is None or REQUEST_ID.fullmatch(given) is None:
@@ -115,23 +119,49 @@ def _middleware(settings: Settings) -> Middleware:
                 # The client is gone; there is nobody to answer.
                 raise
             except Exception:
-                logger.exception("unexpected error in %s %s", request.method, request.path)
+                logger.exception("unexpected error in %s %s", request.method, request.raw_path)
                 response = error_response(INTERNAL_ERROR)
         if not response.prepared:
-            answer = response.headers
-            answer["X-Request-Id"] = given
+            said = response.headers
+            said["X-Request-Id"] = given
             if not any_origin:
-                answer["Vary"] = "Origin"
+                said["Vary"] = "Origin"
             # Only browsers ask from another origin, and only they look at the answer to that.
             origin = headers.get(hdrs.ORIGIN)
             if origin is not None and (any_origin or origin in origins):
-                answer["Access-Control-Allow-Origin"] = "*" if any_origin else origin
-                answer["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+                said["Access-Control-Allow-Origin"] = "*" if any_origin else origin
+                said["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
         if debug:
-            logger.debug("%s %s %s", request.method, request.path, response.status)
+            logger.debug("%s %s %s", request.method, request.raw_path, response.status)
         return response
 
-    return middleware
+    return lambda handler: functools.partial(answer, handler)
+
+
+def _add_routes(app: web.Application, settings: Settings, routes: Iterable[web.RouteDef]) -> None:
+    """Adds the routes, and answers in the same form for every other method and path."""
+    answering = _answering(settings)
+    methods: dict[str, set[str]] = {}
+    for route in routes:
+        web.RouteDef(route.method, route.path, answering(route.handler), route.kwargs).register(
+            app.router
+        )
+        methods.setdefault(route.path, set()).add(route.method)
+    for path, allowed in methods.items():
+        if hdrs.METH_ANY not in allowed:
+            app.router.add_route(
+                hdrs.METH_ANY, path, answering(functools.partial(_refuse_method, allowed))
+            )
+    # A decoded path may have line breaks, which a dot does not match.
+    app.router.add_route(hdrs.METH_ANY, r"/{path:[\s\S]*}", answering(_refuse_path))
+
+
+async def _refuse_method(allowed: set[str], request: web.Request) -> web.StreamResponse:
+    raise web.HTTPMethodNotAllowed(request.method, allowed)
+
+
+async def _refuse_path(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
 
 
 async def _health(request: web.Request) -> web.Response:
@@ -147,11 +177,6 @@ async def _health(request: web.Request) -> web.Response:
             "response_ms": round((loop.time() - started) * 1000, 3),
         }
     )
-
-
-async def _server_secret(multiplexer: Multiplexer, name: bytes) -> str:
-    rows = await multiplexer.call(GET_SERVER_SECRET, (name,), None)
-    return (rows[0][0] or b"").decode()
 
 
 @asynccontextmanager
@@ -174,23 +199,23 @@ async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Appli
             statement_timeout_ms=settings.statement_timeout_ms,
         )
         await multiplexer.open()
-        stack.push_async_callback(multiplexer.close, DRAIN_SECONDS)
+        stack.push_async_callback(multiplexer.close, CLOSE_SECONDS)
 
-        secret = settings.jwt_secret or await _server_secret(multiplexer, b"access_token")
+        secret = settings.jwt_secret or await read_server_secret(multiplexer, "access_token")
         tokens = AccessTokens(secret, settings.access_token_seconds)
         relay = Relay(multiplexer, tokens, settings)
-        rpc = Rpc(multiplexer, await load_catalogue(multiplexer), tokens, relay.wake)
-        auth = await Auth.open(
-            multiplexer, tokens, settings, relay.wake, catalogue=lambda: rpc.catalogue
-        )
+        multiplexer.on_touched = relay.wake
+        rpc = Rpc(multiplexer, await load_catalogue(multiplexer), tokens)
+        auth = await Auth.open(multiplexer, tokens, settings, catalogue=lambda: rpc.catalogue)
         stack.callback(auth.close)
 
-        app = web.Application(
-            middlewares=[_middleware(settings)], client_max_size=settings.max_body_bytes
+        app = web.Application(client_max_size=settings.max_body_bytes)
+        app[MULTIPLEXER] = multiplexer
+        _add_routes(
+            app,
+            settings,
+            [*rpc.routes(), *auth.routes(), *relay.routes(), web.get("/health", _health)],
         )
-        app[MULTIPLEXER], app[RPC], app[RELAY] = multiplexer, rpc, relay
-        app.add_routes([*rpc.routes(), *auth.routes(), *relay.routes()])
-        app.add_routes([web.get("/health", _health)])
 
         await relay.start()
 
@@ -268,6 +293,12 @@ async def run(settings: Settings, conninfo: str, announce: Callable[[str], None]
             await site.start()
             address = runner.addresses[0]
             host = f"[{address[0]}]" if ":" in address[0] else address[0]
+            # What is there now stays, so the collector need not look at it again; and a request
+            # makes some hundred objects that end with it, so to look after every 700 finds nothing.
+            # Measured with 16 clients: 2 to 5 % more calls a second.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(10_000, 50, 100)
             announce(f"http://{host}:{address[1]}")
             await asyncio.get_running_loop().create_future()
         finally:

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import aiohttp
 import orjson
 
-# A message that has not arrived by then, in seconds, is lost.
+# An answer or a message that has not arrived by then, in seconds, is lost.
 PATIENCE: Final = 10.0
 TEN: Final = 10
 
@@ -38,6 +38,7 @@ class Device:
         self.token = ""
         self._refs = itertools.count(1)
         self._line: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._reader: asyncio.Task[None] | None = None
 
     async def sign_in(self, path: str, email: str, password: str, device_type: str) -> Self:
@@ -67,13 +68,10 @@ class Device:
             return result
 
     async def join(self, conversation_id: str, after: int | None = None) -> None:
-        """Opens the socket and joins, from an offset on if one is given."""
+        """Opens the socket and joins, from an offset on if one is given. Raises TimeoutError."""
         topic = f"realtime:conversation:{conversation_id}"
         # Its own, so that this one connection can be cut.
         self._line = aiohttp.ClientSession()
-        socket = await self._line.ws_connect(
-            f"{self._url}/realtime/v1/websocket", params={"vsn": "2.0.0", "apikey": "demo"}
-        )
         ref = str(next(self._refs))
         broadcast: dict[str, Any] = {"self": True}
         if after is not None:
@@ -82,10 +80,19 @@ class Device:
             "config": {"private": True, "broadcast": broadcast},
             "access_token": self.token,
         }
-        await socket.send_str(orjson.dumps([ref, ref, topic, "phx_join", payload]).decode())
         joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reader = asyncio.create_task(self._read(socket, ref, joined))
-        await asyncio.wait_for(joined, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            self._socket = await self._line.ws_connect(
+                f"{self._url}/realtime/v1/websocket", params={"vsn": "2.0.0", "apikey": "demo"}
+            )
+            join = orjson.dumps([ref, ref, topic, "phx_join", payload])
+            await self._socket.send_str(join.decode())
+            self._reader = asyncio.create_task(self._read(self._socket, ref, joined))
+            await asyncio.wait({joined, self._reader}, return_when=asyncio.FIRST_COMPLETED)
+        if not joined.done():
+            await self._reader
+            raise DemoError(f"{self.name} lost its connection before it had joined")
+        await joined
 
     async def _read(
         self, socket: aiohttp.ClientWebSocketResponse, ref: str, joined: asyncio.Future[None]
@@ -114,15 +121,23 @@ class Device:
 
     async def cut(self) -> None:
         """Drops the connection, as a tunnel or a closed lid does: no goodbye is said."""
-        if self._reader is not None and self._line is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+        if self._line is None:
+            return
+        try:
+            if self._reader is not None:
+                self._reader.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._reader
+        finally:
             await self._line.close()
+            if self._socket is not None:
+                # Nothing can be sent any more; this only gives the connection back.
+                await self._socket.close()
 
 
 async def _show(url: str) -> None:
-    async with aiohttp.ClientSession() as http:
+    timeout = aiohttp.ClientTimeout(PATIENCE)
+    async with aiohttp.ClientSession(timeout=timeout) as http, contextlib.AsyncExitStack() as stack:
         # New accounts each time, so that it can be run again and again.
         run = secrets.token_hex(4)
         password = secrets.token_urlsafe(16)
@@ -142,6 +157,7 @@ async def _show(url: str) -> None:
         )
         listeners = [ada_laptop, grace_phone, grace_editor]
         for device in listeners:
+            stack.push_async_callback(device.cut)
             await device.join(conversation["id"])
         print(f"ada opened the conversation {conversation['id']} with grace\n")
 
@@ -175,8 +191,6 @@ async def _show(url: str) -> None:
         if got != expected or not grace_phone.received.empty():
             raise DemoError(f"expected {expected}")
         print("All ten came once and in order, and the next one live.")
-        for device in listeners:
-            await device.cut()
 
 
 async def main(url: str) -> int:
@@ -189,7 +203,14 @@ async def main(url: str) -> int:
     except aiohttp.ClientConnectorError:
         print(f"roost: no server answers at {url}: start one with roost up", file=sys.stderr)
         return 1
+    except TimeoutError:
+        print(f"roost: {url} gave no answer for {PATIENCE:.0f} s", file=sys.stderr)
+        return 1
     except aiohttp.ClientError as error:
         print(f"roost: {url} does not answer as Roost does: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, LookupError, TypeError):
+        # Not JSON, or JSON of another shape.
+        print(f"roost: {url} does not answer as Roost does: is it the right one?", file=sys.stderr)
         return 1
     return 0

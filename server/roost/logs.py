@@ -1,9 +1,16 @@
-"""Log lines: one a line, each with the id of the request that it belongs to."""
+"""Log lines: each record is one, with the id of the request that it belongs to."""
 
 import logging
 import sys
+from typing import Final
 
 from roost.responses import request_id
+
+# Control characters and Unicode's line ends, as Python writes them in a string.
+ESCAPES: Final = {
+    number: ascii(chr(number))[1:-1]
+    for number in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+}
 
 
 class RequestIdFilter(logging.Filter):
@@ -14,6 +21,13 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+class OneLineFormatter(logging.Formatter):
+    """Escapes what would end the line: what a client sends must not pass for another record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).translate(ESCAPES)
+
+
 def set_up_logs(level: str) -> None:
     """Sends log lines of this level and above to standard error.
 
@@ -22,8 +36,6 @@ def set_up_logs(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RequestIdFilter())
     handler.setFormatter(
-        logging.Formatter(
-            "%(asctime)s %(levelname)s %(name)s request_id=%(request_id)s %(message)s"
-        )
+        OneLineFormatter("%(asctime)s %(levelname)s %(name)s request_id=%(request_id)s %(message)s")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -151,20 +151,28 @@ def _raised_by_hand(error: DatabaseError) -> RoostError:
         )
 
 
+def error_body(error: RoostError, **more: Any) -> bytes:
+    """The JSON of an error. What it quotes may hold header bytes that were not UTF-8: they came as
+    surrogates, which JSON can't hold, and go as question marks."""
+    body = {
+        "code": error.code,
+        "message": error.message,
+        "details": error.details,
+        "hint": error.hint,
+        "request_id": request_id.get(),
+        **more,
+    }
+    return orjson.dumps(
+        {
+            name: value.encode(errors="replace").decode() if isinstance(value, str) else value
+            for name, value in body.items()
+        }
+    )
+
+
 def error_response(error: RoostError) -> web.Response:
     """The JSON answer for an error, with the headers that clients and proxies look for."""
-    response = web.Response(
-        body=orjson.dumps(
-            {
-                "code": error.code,
-                "message": error.message,
-                "details": error.details,
-                "hint": error.hint,
-                "request_id": request_id.get(),
-            }
-        ),
-        status=error.status,
-    )
+    response = web.Response(body=error_body(error), status=error.status)
     response.headers["Content-Type"] = JSON
     response.headers["Proxy-Status"] = f"Roost; error={error.code}"
     if error.status == 401:

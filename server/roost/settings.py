@@ -1,5 +1,6 @@
 """Everything that can be set from outside, read once from the environment."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 # only say how to reach it, and people have them set for other reasons.
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 class SettingsError(Exception):
     """A variable has a value that cannot be used. The message names it and says what to set."""
@@ -27,6 +30,7 @@ class Settings:
     data_dir -- folder of the embedded PostgreSQL, made where it is missing
     database_url -- libpq URL or keyword string; "" is libpq's own environment; None is embedded
     jwt_secret -- key of the access tokens (HS256); None keeps one in the database
+    trusted_proxies -- who is believed about the address of a client (X-Forwarded-For)
     """
 
     host: str = "127.0.0.1"
@@ -41,6 +45,7 @@ class Settings:
     max_body_bytes: int = 1_048_576
     db_connections: int = 8
     cors_origins: tuple[str, ...] = ("*",)
+    trusted_proxies: tuple[Network, ...] = ()
     log_level: str = "info"
 
     @classmethod
@@ -82,6 +87,7 @@ class Settings:
             ),
             db_connections=number("ROOST_DB_CONNECTIONS", default.db_connections, 1, 1_000),
             cors_origins=_cors_origins(given),
+            trusted_proxies=_trusted_proxies(given),
             log_level=_log_level(given),
         )
 
@@ -124,6 +130,20 @@ def _cors_origins(given: Mapping[str, str]) -> tuple[str, ...]:
                 " commas, such as https://example.com,http://localhost:3000"
             )
     return origins
+
+
+def _trusted_proxies(given: Mapping[str, str]) -> tuple[Network, ...]:
+    networks: list[Network] = []
+    for entry in given.get("ROOST_TRUSTED_PROXIES", "").split(","):
+        if entry.strip():
+            try:
+                networks.append(ipaddress.ip_network(entry.strip()))
+            except ValueError:
+                raise SettingsError(
+                    f"ROOST_TRUSTED_PROXIES has {entry.strip()!r}: set it to addresses or networks"
+                    " separated by commas, such as 127.0.0.1,10.0.0.0/8"
+                ) from None
+    return tuple(networks)
 
 
 def _log_level(given: Mapping[str, str]) -> str:

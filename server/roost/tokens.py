@@ -11,7 +11,8 @@ from typing import Any, Final, Generic, TypeVar
 
 import jwt
 
-from roost.database.pipeline import Identity
+from roost.database.pipeline import Identity, Multiplexer
+from roost.database.queries import GET_SERVER_SECRET
 from roost.errors import RoostError
 
 ALGORITHM: Final = "HS256"
@@ -42,7 +43,7 @@ class Claims:
     """
     What a verified token says.
 
-    role -- anon, user or service; only a user has the ids and the e-mail address
+    role -- anon, user or service; only a user has the ids
     expires_at -- Unix time in seconds
     """
 
@@ -50,7 +51,6 @@ class Claims:
     session_id: str | None
     user_id: str | None
     device_id: str | None
-    email: str | None
     expires_at: int
 
 
@@ -160,6 +160,29 @@ class AccessTokens:
         return identity
 
 
+async def read_server_secret(multiplexer: Multiplexer, name: str) -> str:
+    """
+    The key that the servers of the database share for one purpose. Raises RoostError when it is
+    missing: tokens of an empty key could be made by anybody.
+
+    name -- access_token or refresh_token
+    """
+    rows = await multiplexer.call(GET_SERVER_SECRET, (name.encode(),), None)
+    secret = rows[0][0]
+    if secret is None:
+        raise RoostError(
+            code="XX000",
+            message=f"The key {name} is missing in roost.server_secrets.",
+            details=None,
+            hint=(
+                "Restore the row from a backup, or insert one with this name and a random value of"
+                " 64 hexadecimal digits."
+            ),
+            status=500,
+        )
+    return secret.decode()
+
+
 def bearer_token(headers: Mapping[str, str]) -> str | None:
     """
     The token of a request, None where it has none: without the header, with another scheme than
@@ -207,17 +230,15 @@ def _claims(payload: dict[str, Any]) -> Claims:
     if not isinstance(role, str) or role not in ROLES:
         raise _refused("Its role is unknown.")
     if role != "authenticated":
-        return Claims(ROLES[role], None, None, None, None, expires_at)
+        return Claims(ROLES[role], None, None, None, expires_at)
     audience = payload.get("aud")
     if audience not in (AUDIENCE, [AUDIENCE]):
         raise _refused("It is for another audience.")
-    email = payload.get("email")
     return Claims(
         role=ROLES[role],
         session_id=_uuid(payload, "session_id"),
         user_id=_uuid(payload, "sub"),
         device_id=_uuid(payload, "device_id"),
-        email=email if isinstance(email, str) else None,
         expires_at=expires_at,
     )
 

@@ -53,3 +53,21 @@ AS $$
     )
     RETURNING id;
 $$;
+
+-- Runs a command as a role and a person, and answers how many rows it has changed.
+CREATE OR REPLACE FUNCTION rows_changed(p_role text, p_user_id uuid, p_command text)
+RETURNS bigint
+LANGUAGE plpgsql
+VOLATILE
+AS $$
+DECLARE
+    v_rows bigint;
+BEGIN
+    PERFORM set_config('roost.user_id', coalesce(p_user_id::text, ''), true);
+    PERFORM set_config('role', p_role, true);
+    EXECUTE p_command;
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    PERFORM set_config('role', 'none', true);
+    RETURN v_rows;
+END;
+$$;

@@ -40,16 +40,10 @@ BEGIN
         PERFORM roost.refuse_device(register_device.device_id);
     END IF;
 
-    IF v_device.id <> v_old_id THEN
-        UPDATE roost.sessions AS session
-        SET device_id = v_device.id
-        WHERE session.id = roost.current_session_id();
+    -- The rest of this transaction comes from the device that the session is on then.
+    PERFORM set_config('roost.device_id', v_device.id::text, true);
 
-        -- The rest of this transaction comes from the device that the session is on now.
-        PERFORM set_config('roost.device_id', v_device.id::text, true);
-        PERFORM roost.remove_unused_device(v_old_id);
-    END IF;
-
+    -- Before the session is touched; the lock order is in roost.revoke_sessions.
     PERFORM realtime.publish(
         format('user:%s', v_user_id),
         'device.registered',
@@ -61,6 +55,14 @@ BEGIN
             'capabilities', v_device.capabilities
         )
     );
+
+    IF v_device.id <> v_old_id THEN
+        UPDATE roost.sessions AS session
+        SET device_id = v_device.id
+        WHERE session.id = roost.current_session_id();
+
+        PERFORM roost.remove_unused_device(v_old_id);
+    END IF;
 
     RETURN roost.describe_device(v_device);
 END;

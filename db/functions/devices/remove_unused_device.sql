@@ -1,5 +1,7 @@
 -- Owned by the tables' owner: row-level security would hide uses that the caller may not see, and a
--- device would be taken from messages in a conversation that the person has left.
+-- device would be taken from messages in a conversation that the person has left. Sessions that are
+-- over count as uses: they would be deleted with the device, out of the lock order, which is by id
+-- (roost.revoke_sessions).
 CREATE OR REPLACE FUNCTION roost.remove_unused_device(p_device_id uuid)
 RETURNS void
 LANGUAGE sql
@@ -14,10 +16,7 @@ AS $$
         AND device.device_type = 'other'
         AND NOT EXISTS (
             SELECT FROM roost.sessions AS session
-            WHERE session.device_id = device.id
-                AND session.user_id = device.user_id
-                AND session.revoked_at IS NULL
-                AND session.expires_at > now()
+            WHERE session.device_id = device.id AND session.user_id = device.user_id
         )
         AND NOT EXISTS (
             SELECT FROM roost.extension_connections AS connection

@@ -11,6 +11,8 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    -- A message is left out when those before it on the page have this much content and metadata.
+    c_most_bytes CONSTANT integer := 4194304;
     -- A variable: PostgreSQL does not trust coalesce() to be used in an index below a policy.
     v_before bigint := coalesce(list_messages.before_seq, 9223372036854775807);
 BEGIN
@@ -27,42 +29,48 @@ BEGIN
     -- Two statements, each of which is one walk along the index for any argument.
     IF list_messages.after_seq IS NOT NULL THEN
         RETURN QUERY
-        SELECT
-            message.id,
-            message.conversation_id,
-            message.seq,
-            message.user_id,
-            message.device_id,
-            message.message_type,
-            message.content::jsonb,
-            message.metadata::jsonb,
-            message.parent_message_id,
-            message.created_at,
-            message.updated_at
-        FROM roost.messages AS message
-        WHERE message.conversation_id = list_messages.conversation_id
-            AND message.seq > list_messages.after_seq
-        ORDER BY message.seq
-        LIMIT list_messages.page_size;
+        SELECT (page.message).*
+        FROM (
+            SELECT
+                listed.seq,
+                roost.describe_message(listed) AS message,
+                sum(octet_length(listed.content::text) + octet_length(listed.metadata::text)) OVER (
+                    ORDER BY listed.seq
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS bytes_before
+            FROM (
+                SELECT message.*
+                FROM roost.messages AS message
+                WHERE message.conversation_id = list_messages.conversation_id
+                    AND message.seq > list_messages.after_seq
+                ORDER BY message.seq
+                LIMIT list_messages.page_size
+            ) AS listed
+        ) AS page
+        WHERE page.bytes_before IS NULL OR page.bytes_before < c_most_bytes
+        ORDER BY page.seq;
     ELSE
         RETURN QUERY
-        SELECT
-            message.id,
-            message.conversation_id,
-            message.seq,
-            message.user_id,
-            message.device_id,
-            message.message_type,
-            message.content::jsonb,
-            message.metadata::jsonb,
-            message.parent_message_id,
-            message.created_at,
-            message.updated_at
-        FROM roost.messages AS message
-        WHERE message.conversation_id = list_messages.conversation_id
-            AND message.seq < v_before
-        ORDER BY message.seq DESC
-        LIMIT list_messages.page_size;
+        SELECT (page.message).*
+        FROM (
+            SELECT
+                listed.seq,
+                roost.describe_message(listed) AS message,
+                sum(octet_length(listed.content::text) + octet_length(listed.metadata::text)) OVER (
+                    ORDER BY listed.seq DESC
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS bytes_before
+            FROM (
+                SELECT message.*
+                FROM roost.messages AS message
+                WHERE message.conversation_id = list_messages.conversation_id
+                    AND message.seq < v_before
+                ORDER BY message.seq DESC
+                LIMIT list_messages.page_size
+            ) AS listed
+        ) AS page
+        WHERE page.bytes_before IS NULL OR page.bytes_before < c_most_bytes
+        ORDER BY page.seq DESC;
     END IF;
 END;
 $$;
@@ -79,6 +87,7 @@ COMMENT ON FUNCTION api.list_messages(uuid, bigint, bigint, integer) IS
 Callers: participants of the conversation.
 Arguments: conversation_id. before_seq, only messages before it. after_seq, only messages after it.
 page_size, 1 to 200 rows.
-Returns: a list of messages.
+Returns: a list of messages. A page ends early once it has 4 MiB of content, so a short page need not
+be the last: go on from its last seq until a page is empty.
 Errors: RO101, RO201 (not your conversation), RO302 (page size, or both directions).
 Example: POST /rpc/list_messages {"conversation_id": "<id>", "after_seq": 40}';

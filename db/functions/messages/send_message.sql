@@ -26,18 +26,7 @@ BEGIN
         WHERE conversation.id = send_message.conversation_id
         FOR UPDATE;
 
-        SELECT
-            message.id,
-            message.conversation_id,
-            message.seq,
-            message.user_id,
-            message.device_id,
-            message.message_type,
-            message.content,
-            message.metadata,
-            message.parent_message_id,
-            message.created_at,
-            message.updated_at
+        SELECT (roost.describe_message(message)).*
         INTO v_message
         FROM roost.messages AS message
         WHERE message.id = send_message.id;
@@ -72,6 +61,8 @@ BEGIN
         PERFORM roost.require_role(send_message.conversation_id, 'member');
     END IF;
 
+    -- Since the call began, register_device may have moved the session and removed the device that it
+    -- came from: then the message has none. The foreign key would wait for that as well, but refuse.
     INSERT INTO roost.messages AS message (
         id, conversation_id, seq, user_id, device_id, message_type, content, metadata,
         parent_message_id
@@ -81,25 +72,18 @@ BEGIN
         send_message.conversation_id,
         v_seq,
         v_user_id,
-        roost.current_device_id(),
+        (
+            SELECT device.id
+            FROM roost.devices AS device
+            WHERE device.id = roost.current_device_id()
+            FOR KEY SHARE
+        ),
         send_message.message_type,
         send_message.content,
         send_message.metadata,
         send_message.parent_message_id
     )
-    RETURNING
-        message.id,
-        message.conversation_id,
-        message.seq,
-        message.user_id,
-        message.device_id,
-        message.message_type,
-        message.content,
-        message.metadata,
-        message.parent_message_id,
-        message.created_at,
-        message.updated_at
-    INTO v_message;
+    RETURNING (roost.describe_message(message)).* INTO v_message;
 
     PERFORM realtime.append(
         'conversation:' || send_message.conversation_id,

@@ -14,19 +14,7 @@ DECLARE
 BEGIN
     PERFORM roost.charge_attempt(roost.account_subject(p_email), 5);
     PERFORM roost.charge_attempt('address:' || p_address, 50);
-
-    -- What nobody came back to is forgotten in passing. An attempt makes at most two rows and
-    -- removes up to ten, so they can't pile up; rows in use elsewhere are left to the next one.
-    DELETE FROM roost.login_attempts AS attempt
-    USING (
-        SELECT old.subject
-        FROM roost.login_attempts AS old
-        WHERE old.last_attempt_at < now() - interval '1 hour'
-        ORDER BY old.last_attempt_at
-        LIMIT 10
-        FOR UPDATE SKIP LOCKED
-    ) AS forgotten
-    WHERE attempt.subject = forgotten.subject;
+    PERFORM roost.forget_attempts();
 
     SELECT account.id, account.password_hash
     INTO v_candidate

@@ -36,7 +36,7 @@ BEGIN
 
         RAISE EXCEPTION USING
             ERRCODE = 'RO106',
-            MESSAGE = 'Too many failed sign-ins.',
+            MESSAGE = 'Too many attempts.',
             DETAIL = format(
                 'Seconds to wait: %s',
                 greatest(1, ceil(extract(EPOCH FROM v_blocked_until - clock_timestamp())))
@@ -57,5 +57,6 @@ $$;
 REVOKE ALL ON FUNCTION roost.charge_attempt(text, integer) FROM PUBLIC;
 
 COMMENT ON FUNCTION roost.charge_attempt(text, integer) IS
-'Counts a sign-in against an account or an address. After p_free failures each further one earns a
-wait; an attempt during a wait is not counted and raises RO106 with the seconds in its detail.';
+'Counts an attempt to sign in or up against an account or an address. After p_free failures each
+further one earns a wait; an attempt during a wait is not counted and raises RO106 with the seconds
+in its detail.';

@@ -15,13 +15,8 @@ BEGIN
     JOIN roost.users AS account ON account.id = session.user_id
     WHERE session.id = p_session_id;
 
-    IF v_status <> 'active' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'RO103',
-            MESSAGE = 'The account is not active.',
-            DETAIL = format('Its state is %s.', v_status),
-            HINT = 'Ask the operator of this server.';
-    END IF;
+    -- NULL, for a session that never was, passes.
+    PERFORM roost.require_active_account(v_status);
 
     RAISE EXCEPTION USING
         ERRCODE = 'RO102',

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from roost.errors import RoostError
-from roost.responses import JSON, request_id
+from roost.responses import JSON, error_body
 
 API_VERSION_HEADER: Final = "X-Supabase-Api-Version"
 API_VERSION: Final = "2024-01-01"
@@ -92,16 +92,9 @@ def gotrue_error(error: RoostError, error_names: Mapping[str, str]) -> RoostErro
 
 def gotrue_response(error: RoostError) -> web.Response:
     """The answer for an error that has one of GoTrue's codes."""
-    body: dict[str, Any] = {
-        "code": error.code,
-        "message": error.message,
-        "details": error.details,
-        "hint": error.hint,
-        "error_code": error.code,
-        "request_id": request_id.get(),
-    }
+    more: dict[str, Any] = {"error_code": error.code}
     if error.code == "weak_password":
-        body["weak_password"] = {"reasons": ["length"]}
+        more["weak_password"] = {"reasons": ["length"]}
     headers: dict[str, str] = {
         **HEADERS,
         API_VERSION_HEADER: API_VERSION,
@@ -114,4 +107,4 @@ def gotrue_response(error: RoostError) -> web.Response:
         headers[hdrs.RETRY_AFTER] = seconds[0] if seconds else "1"
     elif error.status == 503:
         headers[hdrs.RETRY_AFTER] = "1"
-    return web.Response(body=orjson.dumps(body), status=error.status, headers=headers)
+    return web.Response(body=error_body(error, **more), status=error.status, headers=headers)

@@ -25,9 +25,9 @@ from roost.database.catalogue import Catalogue
 from roost.database.pipeline import Multiplexer, Statement
 from roost.database.queries import (
     BEGIN_SIGN_IN,
+    BEGIN_SIGN_UP,
     END_SESSIONS,
     FINISH_SIGN_IN,
-    GET_SERVER_SECRET,
     GET_USER,
     REFRESH_SESSION,
     SIGN_UP,
@@ -36,7 +36,7 @@ from roost.database.queries import (
 from roost.errors import DatabaseError, RoostError
 from roost.responses import translated
 from roost.settings import Settings
-from roost.tokens import AccessTokens, bearer_token
+from roost.tokens import AccessTokens, bearer_token, read_server_secret
 
 logger = logging.getLogger(__name__)
 
@@ -59,21 +59,19 @@ class Auth:
         multiplexer: Multiplexer,
         tokens: AccessTokens,
         settings: Settings,
-        on_touched: Callable[[str], None],
         *,
         catalogue: Callable[[], Catalogue],
         refresh_secret: str,
         passwords: Passwords,
     ) -> None:
         """
-        on_touched -- gets the lines that say which topics and sessions a call has touched
         catalogue -- gives what is known of error codes and constraints at that moment
         refresh_secret -- the key from which refresh tokens get their successors
         """
         self._multiplexer = multiplexer
         self._tokens = tokens
         self._lifetime = b"%d days" % settings.refresh_token_days
-        self._on_touched = on_touched
+        self._trusted_proxies = settings.trusted_proxies
         self._catalogue = catalogue
         self._refresh_key = refresh_secret.encode()
         self._passwords = passwords
@@ -84,20 +82,17 @@ class Auth:
         multiplexer: Multiplexer,
         tokens: AccessTokens,
         settings: Settings,
-        on_touched: Callable[[str], None],
         *,
         catalogue: Callable[[], Catalogue],
         passwords: Passwords | None = None,
     ) -> Self:
-        """With the key that is kept in the database. Raises DatabaseUnavailable."""
-        rows = await multiplexer.call(GET_SERVER_SECRET, (b"refresh_token",), None)
+        """With the key that is kept in the database. Raises RoostError where there is none."""
         return cls(
             multiplexer,
             tokens,
             settings,
-            on_touched,
             catalogue=catalogue,
-            refresh_secret=(rows[0][0] or b"").decode(),
+            refresh_secret=await read_server_secret(multiplexer, "refresh_token"),
             passwords=passwords or Passwords(),
         )
 
@@ -142,25 +137,32 @@ class Auth:
     async def _call(self, statement: Statement, *parameters: bytes | None) -> dict[str, Any]:
         """Runs a statement as the gateway; its columns are a JSON object and what was touched."""
         rows = await self._multiplexer.call(statement, parameters, None)
-        answer, touched = rows[0]
-        if touched:
-            self._on_touched(touched.decode())
-        row: dict[str, Any] = orjson.loads(answer or b"{}")
+        row: dict[str, Any] = orjson.loads(rows[0][0] or b"{}")
         return row
 
     # --- POST /signup ----------------------------------------------------------------------------
 
     async def _sign_up(self, request: web.Request) -> web.Response:
         body = await read_object(request)
-        email = require_text(body, "email")
+        email = require_text(body, "email").encode()
         password = _acceptable(require_text(body, "password"))
         metadata = read_json(body, "data")
         device = read_device(request, body)
+        address = client_address(request, self._trusted_proxies).encode()
+
+        begun = await self._call(BEGIN_SIGN_UP, email, address)
+        if not begun["email_is_free"]:
+            raise self._domain_error(
+                "RO107",
+                "This e-mail address belongs to an account.",
+                "Sign in, or use another e-mail address.",
+            )
+        password_hash = await self._passwords.hash(password, for_sign_up=True)
         secret = new_secret()
         signed_in = await self._call(
             SIGN_UP,
-            email.encode(),
-            (await self._passwords.hash(password)).encode(),
+            email,
+            password_hash.encode(),
             metadata,
             _bytea(digest(secret)),
             self._lifetime,
@@ -189,7 +191,7 @@ class Auth:
         email = require_text(body, "email").encode()
         password = require_text(body, "password")
         device = read_device(request, body)
-        address = client_address(request).encode()
+        address = client_address(request, self._trusted_proxies).encode()
 
         candidate = await self._call(BEGIN_SIGN_IN, email, address)
         checked_hash: str | None = candidate["password_hash"]

@@ -35,6 +35,7 @@ class Passwords:
         self._hasher = hasher or argon2.PasswordHasher()
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
         self._most = THREADS + most_waiting
+        self._most_with_sign_up = THREADS + most_waiting // 2
         self._unfinished = 0
         self._nobody = _hash_of_nothing(self._hasher)
 
@@ -42,9 +43,14 @@ class Passwords:
         """Takes no more work, and drops what has not begun."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def hash(self, password: str) -> str:
-        """The hash to store, in PHC string format. Raises RoostError when too many wait."""
-        return await self._run(self._hasher.hash, password)
+    async def hash(self, password: str, *, for_sign_up: bool = False) -> str:
+        """
+        The hash to store, in PHC string format. Raises RoostError when too many wait.
+
+        for_sign_up -- leaves half of the waiting room to the people who have an account
+        """
+        most = self._most_with_sign_up if for_sign_up else self._most
+        return await self._run(most, self._hasher.hash, password)
 
     async def matches(self, password_hash: str | None, password: str) -> bool:
         """
@@ -53,7 +59,9 @@ class Passwords:
         wait.
         """
         try:
-            return await self._run(self._hasher.verify, password_hash or self._nobody, password)
+            return await self._run(
+                self._most, self._hasher.verify, password_hash or self._nobody, password
+            )
         except VerifyMismatchError:
             return False
 
@@ -62,9 +70,9 @@ class Passwords:
         return self._hasher.check_needs_rehash(password_hash)
 
     async def _run(
-        self, function: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs
+        self, most: int, function: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs
     ) -> Answer:
-        if self._unfinished >= self._most:
+        if self._unfinished >= most:
             raise RoostError(
                 code="over_request_rate_limit",
                 message="Too many passwords are being checked.",

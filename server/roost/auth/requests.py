@@ -2,12 +2,14 @@
 
 import ipaddress
 import uuid
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 from aiohttp import hdrs, web
 
 from roost.errors import RoostError
+from roost.settings import Network
 
 DEVICE_HEADER: Final = "X-Roost-Device"
 DEVICE_KEYS: Final[dict[str, type]] = {
@@ -114,16 +116,32 @@ def client_software(request: web.Request) -> bytes:
     return " ".join(filter(None, said)).encode("utf-8", "replace")
 
 
-def client_address(request: web.Request) -> str:
+def client_address(request: web.Request, trusted_proxies: Sequence[Network]) -> str:
     """
-    Under what the client's failures are counted: its IPv4 address, or the /64 of its IPv6 address,
+    Under what the client's attempts are counted: its IPv4 address, or the /64 of its IPv6 address,
     which is what one customer gets. A Unix socket has none.
+
+    Each proxy appends the address that it was called from to X-Forwarded-For. What stands left of
+    an address that is not a trusted proxy's is what its sender claims, and is not looked at.
     """
     if not request.remote:
         return "local"
-    address = ipaddress.ip_address(request.remote.partition("%")[0])
+    address = _parsed(request.remote)
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+    for entry in reversed(forwarded):
+        if not any(address in network for network in trusted_proxies):
+            break
+        try:
+            address = _parsed(entry.strip())
+        except ValueError:
+            break
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return str(ipaddress.IPv6Network((address, 64), strict=False))
-        address = address.ipv4_mapped
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
     return str(address)
+
+
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

@@ -87,7 +87,7 @@ class Function:
         """
         statement = self._statements.get((arguments, shape))
         if statement is None:
-            statement = Statement(self._compose(arguments, shape).as_bytes(None))
+            statement = Statement(self._compose(arguments, shape).as_bytes(None), touches=True)
             if len(self._statements) < MOST_STATEMENTS:
                 self._statements[arguments, shape] = statement
         return statement

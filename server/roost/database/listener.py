@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -93,7 +94,9 @@ class Listener:
         # psycopg's own notifies() wakes up ten times a second; a reader on the socket does not.
         loop = asyncio.get_running_loop()
         pgconn = connection.pgconn
-        socket = pgconn.socket
+        # libpq closes its descriptor when the connection breaks, and the number may at once belong
+        # to somebody else; this one stays ours.
+        socket = os.dup(pgconn.socket)
         lost: asyncio.Future[None] = loop.create_future()
 
         def read() -> None:
@@ -113,3 +116,4 @@ class Listener:
             await lost
         finally:
             loop.remove_reader(socket)
+            os.close(socket)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import psycopg
@@ -31,13 +31,17 @@ __all__ = ["Identity", "Multiplexer", "Rows", "Statement"]
 
 logger = logging.getLogger(__name__)
 
-# A statement that takes longer on average (seconds) goes to the slow connections. It is ten times
-# what a user notices in a quick call, and ten times what makes a call be alone on its connection.
+# A statement that takes longer on average (seconds) goes to the slow connections: a few of them at
+# once would leave no connection for quick calls, and people begin to notice a wait of that length.
+# Shorter ones only have to be alone on their connection.
 SLOW_ABOVE: Final = 0.05
 # Calls of one turn of the loop that are put on one connection that was idle, before the next one is
 # taken. One server process answers a quick call sooner than this process can make the next, so to
 # wake few of them costs less. What takes longer spreads by itself: its connection is not idle in
-# the next turn.
+# the next turn. Measured with 16 clients over HTTP and 4 connections: a trivial function 24.1k
+# calls/s against 18.6k with 1 here (20.1k with 2, 22.3k with 4); an insert 16.1k against 15.3k.
+# To write the calls of a turn in one go (PQsendPipelineSync, which psycopg does not wrap) gains
+# nothing more: the server then begins later.
 PACK: Final = 8
 # Calls that may wait for a connection, for each kind.
 QUEUE_LIMIT: Final = 10_000
@@ -75,7 +79,7 @@ class Lane:
                 connection.send(call)
                 return
         if len(self.queue) >= QUEUE_LIMIT:
-            waiting = [call for call in self.queue if not call.future.done()]
+            waiting = [other for other in self.queue if not other.future.done()]
             self.queue.clear()
             self.queue.extend(waiting)
             if len(waiting) >= QUEUE_LIMIT:
@@ -138,6 +142,10 @@ class Lane:
         call.queued_at = self.loop.time()
         self.queue.appendleft(call)
 
+    def touched(self, lines: bytes) -> None:
+        """Passes on what a committed call has touched."""
+        self._multiplexer.on_touched(lines.decode())
+
     def lost(self, connection: Connection, reason: str) -> None:
         """Forgets a connection that broke and has another one made."""
         if connection is self._current:
@@ -177,6 +185,8 @@ class Multiplexer:
     """
     Runs statements, many at a time, over a few connections that are kept open.
 
+    on_touched -- is called with the lines of roost.touched, one for each topic or session, of each
+                  call that has committed, even when its caller has gone
     calls -- calls made so far
     reconnects -- connections replaced so far
     """
@@ -220,6 +230,7 @@ class Multiplexer:
         self._closing = False
         self._closed = False
         self._drained: asyncio.Future[None] | None = None
+        self.on_touched: Callable[[str], None] = lambda _lines: None
         self.calls = 0
         self.reconnects = 0
 

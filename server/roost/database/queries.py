@@ -102,13 +102,14 @@ JOIN_TOPIC: Final = Statement(
 
 READ_EVENTS: Final = Statement(
     b"SELECT topic, event_offset, id, event, payload, epoch"
-    b" FROM realtime.read_events($1::text[], $2::bigint[], $3::integer)"
+    b" FROM realtime.read_events($1::text[], $2::bigint[], $3::integer, $4::integer)"
 )
 
 GET_LOG_EPOCH: Final = Statement(b"SELECT realtime.get_epoch()")
 
 FIND_ENDED_SESSIONS: Final = Statement(b"SELECT * FROM roost.find_ended_sessions($1::uuid[])")
 
+# How many steps are left; each call does one.
 MAINTAIN_PARTITIONS: Final = Statement(b"SELECT realtime.maintain_partitions()")
 
 # A notification is not worth a flush: without one the lock that all notifying transactions of the
@@ -122,39 +123,52 @@ NOTIFY_EVENTS: Final = Statement(
 # Each answers one row: a JSON object, and the topics and sessions that the call has touched. The
 # function is below the projection, so that the list is read after the function has filled it.
 
+BEGIN_SIGN_UP: Final = Statement(
+    b"SELECT json_build_object('email_is_free', answer)::text,"
+    b" current_setting('roost.touched', true)"
+    b" FROM roost.begin_sign_up($1::text, $2::text) AS answer"
+)
+
 SIGN_UP: Final = Statement(
     b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
     b" FROM roost.sign_up($1::text, $2::text, $3::jsonb, $4::bytea, $5::interval, $6::text,"
-    b" $7::jsonb) AS answer"
+    b" $7::jsonb) AS answer",
+    touches=True,
 )
 
 BEGIN_SIGN_IN: Final = Statement(
     b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
-    b" FROM roost.begin_sign_in($1::text, $2::text) AS answer"
+    b" FROM roost.begin_sign_in($1::text, $2::text) AS answer",
+    touches=True,
 )
 
 FINISH_SIGN_IN: Final = Statement(
     b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
     b" FROM roost.finish_sign_in($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::bytea,"
-    b" $7::interval, $8::text, $9::jsonb) AS answer"
+    b" $7::interval, $8::text, $9::jsonb) AS answer",
+    touches=True,
 )
 
 REFRESH_SESSION: Final = Statement(
     b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
-    b" FROM roost.refresh_session($1::uuid, $2::bytea, $3::bytea, $4::interval) AS answer"
+    b" FROM roost.refresh_session($1::uuid, $2::bytea, $3::bytea, $4::interval) AS answer",
+    touches=True,
 )
 
 GET_USER: Final = Statement(
     b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
-    b" FROM roost.get_user($1::uuid) AS answer"
+    b" FROM roost.get_user($1::uuid) AS answer",
+    touches=True,
 )
 
 UPDATE_USER: Final = Statement(
     b"SELECT row_to_json(answer)::text, current_setting('roost.touched', true)"
-    b" FROM roost.update_user($1::uuid, $2::text, $3::text, $4::jsonb) AS answer"
+    b" FROM roost.update_user($1::uuid, $2::text, $3::text, $4::jsonb) AS answer",
+    touches=True,
 )
 
 END_SESSIONS: Final = Statement(
     b"SELECT '{}', current_setting('roost.touched', true)"
-    b" FROM roost.end_sessions($1::uuid, $2::text)"
+    b" FROM roost.end_sessions($1::uuid, $2::text)",
+    touches=True,
 )

@@ -9,13 +9,14 @@ writes, so that nothing is lost, doubled or reordered, whatever happens between 
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final, Protocol
 
 import orjson
 
 from roost.database.pipeline import Multiplexer
+from roost.database.queries import GET_LOG_EPOCH
 from roost.errors import RoostError
 from roost.realtime.log import Event, LogReader, Page
 from roost.realtime.protocol import Version
@@ -112,13 +113,21 @@ class Channel:
 
 
 class Fanout:
-    """Knows the topics of this server's sockets, and passes on what is new in them."""
+    """Knows the topics of this server's sockets, and passes on what is new in them.
+
+    epoch -- of the log that the offsets of all channels are of; None before the first check
+    """
 
     def __init__(self, multiplexer: Multiplexer) -> None:
+        self.epoch: str | None = None
+        # One check after the other, so that an answer is never older than the one before.
+        self._checking = asyncio.Lock()
+        self._multiplexer = multiplexer
         self._reader = LogReader(multiplexer)
         self._topics: dict[str, Topic] = {}
-        # Topics to read. What was announced goes before what is looked at for safety's sake.
-        self._woken: dict[Topic, None] = {}
+        # Topics to read. What was announced goes before what is looked at for safety's sake. A
+        # future is done when the read is, for whoever waits.
+        self._woken: dict[Topic, asyncio.Future[None] | None] = {}
         self._unsure: dict[Topic, None] = {}
         self._news = asyncio.Event()
 
@@ -159,7 +168,7 @@ class Fanout:
         topic.channels.discard(channel)
         if not topic.channels and self._topics.get(topic.name) is topic:
             del self._topics[topic.name]
-            self._woken.pop(topic, None)
+            _finish(self._woken.pop(topic, None))
             self._unsure.pop(topic, None)
 
     def wake(self, names: Iterable[str]) -> None:
@@ -174,16 +183,57 @@ class Fanout:
         self._unsure.update(dict.fromkeys(self._topics.values()))
         self._news.set()
 
-    def channels(self) -> list[Channel]:
-        """All channels of this server's sockets."""
-        return [channel for topic in self._topics.values() for channel in topic.channels]
+    def read(self, topics: Iterable[Topic]) -> set[asyncio.Future[None]]:
+        """Reads topics now. A future is done when what was found is passed on, or the read failed;
+        it is shared, and not to be cancelled. Topics that nobody has joined yet have none.
+        """
+        reads = set()
+        for topic in topics:
+            self._wake(topic)
+            if topic in self._woken:
+                future = self._woken[topic]
+                if future is None:
+                    future = self._woken[topic] = asyncio.get_running_loop().create_future()
+                reads.add(future)
+        return reads
 
     def _wake(self, topic: Topic) -> None:
         if topic.head is None:
             topic.woken_early = True
         else:
-            self._woken[topic] = None
+            self._woken.setdefault(topic)
             self._news.set()
+
+    async def check_epoch(self, seen: str | None = None) -> None:
+        """Ends all channels when the log was replaced, as by restoring a backup: their offsets mean
+        nothing in the new one.
+
+        seen -- an epoch that the database has just told; without one it is asked in any case
+        Raises DatabaseError, DatabaseUnavailable.
+        """
+        async with self._checking:
+            if seen is not None and seen == self.epoch:
+                return
+            # What was seen may have been on its way since before the last check.
+            ((answer,),) = await self._multiplexer.call(GET_LOG_EPOCH, (), None)
+            epoch = (answer or b"").decode()
+            if self.epoch is not None and epoch != self.epoch:
+                for topic in list(self._topics.values()):
+                    for channel in tuple(topic.channels):
+                        channel.socket.fail(channel, must_refetch())
+            self.epoch = epoch
+
+    async def are_current(self, pages: Mapping[str, Page]) -> bool:
+        """Whether pages are of the log that is known; if not, they are to be read again.
+
+        Where it is they that are right, all channels end. Raises DatabaseError,
+        DatabaseUnavailable.
+        """
+        page = next(iter(pages.values()), None)
+        if page is None or page.epoch == self.epoch:
+            return True
+        await self.check_epoch(page.epoch)
+        return False
 
     async def run(self) -> None:
         """Reads and passes on, for ever. One read at a time, so batches of a topic keep order."""
@@ -192,37 +242,47 @@ class Fanout:
             self._news.clear()
             while topics := self._take():
                 try:
-                    await self._relay(topics)
+                    await self._relay(list(topics))
                 except RoostError as error:
                     logger.warning("cannot read events, trying again: %s", error)
                 except Exception:
                     logger.exception("unexpected error of the relay, trying again")
                 else:
                     continue
-                # Whoever got something already is known by the cursor.
-                self._unsure.update(dict.fromkeys(topics))
+                finally:
+                    for future in topics.values():
+                        _finish(future)
+                self._read_again(topics)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _relay(self, topics: list[Topic]) -> None:
         pages = await self._reader.read(
             {topic.name: topic.head for topic in topics if topic.head is not None}
         )
+        if not await self.are_current(pages):
+            self._read_again(topics)
+            return
         for topic in topics:
             page = pages.get(topic.name)
             if page is not None:
                 await self._pass_on(topic, page)
 
-    def _take(self) -> list[Topic]:
+    def _take(self) -> dict[Topic, asyncio.Future[None] | None]:
         """The next topics to read."""
-        topics = list(islice(self._woken, TOPICS_PER_READ))
+        most = min(self._reader.most_topics, TOPICS_PER_READ)
+        topics = dict(islice(self._woken.items(), most))
         for topic in topics:
             del self._woken[topic]
             self._unsure.pop(topic, None)
-        for topic in list(islice(self._unsure, TOPICS_PER_READ - len(topics))):
+        for topic in list(islice(self._unsure, most - len(topics))):
             del self._unsure[topic]
             if topic.head is not None:
-                topics.append(topic)
+                topics[topic] = None
         return topics
+
+    def _read_again(self, topics: Iterable[Topic]) -> None:
+        """Looks at topics once more; who got something already is known by the cursor."""
+        self._unsure.update((topic, None) for topic in topics if topic.channels)
 
     async def _pass_on(self, topic: Topic, page: Page) -> None:
         """Hands a page to the live channels.
@@ -245,3 +305,8 @@ class Fanout:
                     channel.socket.fail(channel, must_refetch())
         if (page.full or page.resumes_at is not None) and topic.channels:
             self._wake(topic)
+
+
+def _finish(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)

@@ -8,11 +8,16 @@ from roost.database.pipeline import Multiplexer
 from roost.database.queries import READ_EVENTS
 from roost.realtime.protocol import Version, broadcast_frame, broadcast_message
 
-# A page aims at this many bytes. Events are between 100 bytes and 256 KiB, so what that is in rows
-# is learnt from page to page.
+# A read aims at this many bytes of payload. Most events have some hundred, some 256 KiB, so what
+# that is in rows is learnt from read to read, and the database ends a topic's page where that was
+# wrong.
 PAGE_BYTES: Final = 262_144
 FIRST_PAGE_ROWS: Final = 64
 MOST_PAGE_ROWS: Final = 2_000
+
+# A topic's share of a read for many topics: enough for what one wake-up usually announces, since a
+# page that is cut short costs another read.
+LEAST_TOPIC_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +48,23 @@ class Page:
     """
     What follows a place in a topic.
 
+    epoch -- of the log when it was read
     events -- the next ones, each with the offset after the one before
     resumes_at -- offset of the first event behind a hole, if the log has lost what comes next
+    rows, size -- what was read, behind a hole too, and the bytes of its payloads
     full -- there may be more
     """
 
+    epoch: str
     events: list[Event] = field(default_factory=list)
     resumes_at: int | None = None
+    rows: int = 0
+    size: int = 0
     full: bool = False
 
 
 class LogReader:
-    """Reads pages, and learns how many rows make one. Each user has a reader of its own."""
+    """Reads pages, and learns how many rows to ask for. Each user has a reader of its own."""
 
     __slots__ = ("_multiplexer", "_rows")
 
@@ -62,44 +72,53 @@ class LogReader:
         self._multiplexer = multiplexer
         self._rows = FIRST_PAGE_ROWS
 
+    @property
+    def most_topics(self) -> int:
+        """How many topics to read at a time, since a page has at least one event, however large."""
+        return self._rows
+
     async def read(self, positions: Mapping[str, int]) -> dict[str, Page]:
         """What follows an offset in each topic, in one query; topics without news are left out.
 
-        Raises DatabaseError, DatabaseUnavailable.
+        A page that ends before its topic does is `full`. All pages are of one snapshot, and thus of
+        one epoch. Raises DatabaseError, DatabaseUnavailable.
         """
         limit = max(1, self._rows // len(positions))
+        most_bytes = max(LEAST_TOPIC_BYTES, PAGE_BYTES // len(positions))
         rows = await self._multiplexer.call(
             READ_EVENTS,
             (
                 text_array(positions),
                 text_array(map(str, positions.values())),
                 b"%d" % limit,
+                b"%d" % most_bytes,
             ),
             None,
         )
         pages: dict[str, Page] = {}
-        found = dict.fromkeys(positions, 0)
-        size = 0
         for row in rows:
             # No column of the log is ever NULL.
             topic, event_offset, event_id, event, payload, epoch = (value or b"" for value in row)
             name, offset = topic.decode(), int(event_offset)
-            page = pages.setdefault(name, Page())
-            found[name] += 1
-            size += len(payload)
+            page = pages.get(name)
+            if page is None:
+                page = pages[name] = Page(epoch.decode())
+            page.rows += 1
+            page.size += len(payload)
             if page.resumes_at is not None:
                 continue
             if offset != positions[name] + len(page.events) + 1:
                 page.resumes_at = offset
                 continue
             page.events.append(
-                Event(offset, event_id.decode(), event.decode(), payload, epoch.decode())
+                Event(offset, event_id.decode(), event.decode(), payload, page.epoch)
             )
-        for name, page in pages.items():
-            page.full = found[name] == limit
+        for page in pages.values():
+            page.full = page.rows == limit or page.size >= most_bytes
+        size = sum(page.size for page in pages.values())
         if size > PAGE_BYTES:
-            self._rows = max(1, self._rows * PAGE_BYTES // size)
-        elif any(page.full for page in pages.values()):
+            self._rows = max(1, len(rows) * PAGE_BYTES // size)
+        elif len(positions) >= self._rows or any(page.rows == limit for page in pages.values()):
             self._rows = min(self._rows * 2, MOST_PAGE_ROWS)
         return pages
 

@@ -1,13 +1,15 @@
 """What a client is told when a request over the socket is refused.
 
 `reason` is "<Code>: <text>" with the codes of Supabase Realtime, which its clients and their users
-know; beside it stand the code, message, details and hint that an RPC call would answer with.
+know; beside it stand the code, message, details and hint that an RPC call would answer with. The
+event "system" has the former as its `message`, which is what clients show.
 """
 
 import logging
 from typing import Any, Final
 
 from roost.errors import DatabaseError, DatabaseUnavailable, RoostError
+from roost.responses import HINTS, status_of, translated
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,17 @@ def sign_in_required() -> RoostError:
         message="A channel needs a signed-in person.",
         details=None,
         hint="Sign in, and send the access token as access_token of phx_join.",
+        status=401,
+    )
+
+
+def session_over() -> RoostError:
+    """The session behind a channel has ended."""
+    return RoostError(
+        code="RO102",
+        message="The session is over.",
+        details=None,
+        hint="Sign in again.",
         status=401,
     )
 
@@ -58,26 +71,47 @@ def reason(error: RoostError) -> str:
 
 
 def presentable(error: RoostError) -> RoostError:
-    """The error as a client may see it: what PostgreSQL says of the inside goes to the log only."""
-    if not isinstance(error, DatabaseError) or error.code.startswith("RO"):
+    """The error as a client may see it: what PostgreSQL says of the inside goes to the log only.
+
+    As for a call, but that there is no request_id to tell an operator.
+    """
+    if not isinstance(error, DatabaseError):
         return error
-    logger.error("SQLSTATE %s: %s", error.code, error.message)
+    # The codes of Roost's own errors, whose statuses are in the database, are all the caller's.
+    status = status_of(error.sqlstate, {}, anonymous=False)
+    if status < 500:
+        return translated(error, {}, {}, anonymous=False)
+    logger.error("SQLSTATE %s: %s", error.sqlstate, error.message)
     return RoostError(
-        code=error.code,
+        code=error.sqlstate,
         message="The server could not do this.",
         details=None,
-        hint="Try again; if it stays, tell the operator the code.",
-        status=500,
+        hint=HINTS.get(error.sqlstate, "Try again; if it stays, tell the operator the code."),
+        status=status,
     )
 
 
-def response(error: RoostError) -> dict[str, Any]:
-    """The response of an error reply."""
+def response(error: RoostError, reason_text: str | None = None) -> dict[str, Any]:
+    """The response of an error reply; reason_text is for where the protocol has words for it."""
     error = presentable(error)
     return {
-        "reason": reason(error),
+        "reason": reason_text or reason(error),
         "code": error.code,
         "message": error.message,
+        "details": error.details,
+        "hint": error.hint,
+    }
+
+
+def system(error: RoostError, channel: str) -> dict[str, Any]:
+    """The payload of a "system" event that tells of an error; channel is a topic, or empty."""
+    error = presentable(error)
+    return {
+        "extension": "system",
+        "status": "error",
+        "message": reason(error),
+        "channel": channel,
+        "code": error.code,
         "details": error.details,
         "hint": error.hint,
     }

@@ -17,15 +17,13 @@ from aiohttp import WSCloseCode, web
 from roost.database.pipeline import Multiplexer
 from roost.database.queries import (
     FIND_ENDED_SESSIONS,
-    GET_LOG_EPOCH,
     MAINTAIN_PARTITIONS,
     NOTIFY_EVENTS,
 )
-from roost.errors import DatabaseError, RoostError
+from roost.errors import RoostError
 from roost.realtime.fanout import Fanout
 from roost.realtime.log import text_array
 from roost.realtime.protocol import VERSIONS
-from roost.realtime.refusals import must_refetch
 from roost.realtime.sessions import Sessions
 from roost.realtime.socket import CLOSE_SECONDS, Services, Socket
 from roost.settings import Settings
@@ -44,6 +42,15 @@ POLL_SECONDS: Final = 10.0
 SESSION_CHECK_SECONDS: Final = 30.0
 
 MAINTENANCE_SECONDS: Final = 3_600.0
+# After a failure, mostly a lock that did not come free.
+MAINTENANCE_RETRY_SECONDS: Final = 60.0
+# What is due after a long pause is done in turns: the start waits for the first, since an event
+# that comes before its day has a partition keeps the day from getting one.
+MAINTENANCE_TURN_SECONDS: Final = 2.0
+MAINTENANCE_PAUSE_SECONDS: Final = 1.0
+
+# How long all clients together have to answer the close frame when the server stops.
+DRAIN_SECONDS: Final = 1.0
 
 # NOTIFY takes payloads below 8000 bytes.
 LONGEST_NOTIFICATION: Final = 7_900
@@ -72,7 +79,6 @@ class Relay:
         )
         self._sockets: set[Socket] = set()
         self._node_id = secrets.token_hex(8)
-        self._epoch: bytes | None = None
         self._unsent: dict[str, None] = {}
         self._notifying = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,35 +88,37 @@ class Relay:
 
     async def start(self) -> None:
         """Begins to relay. Raises DatabaseError, DatabaseUnavailable."""
-        await self._check_epoch()
-        try:
-            await self._maintain_partitions()
-        except DatabaseError as error:
-            # As when a lock does not come free. Events without a partition have the default one.
-            logger.warning("cannot maintain the partitions, trying again later: %s", error)
+        await self._fanout.check_epoch()
+        pause = await self._maintain_partitions()
         self._spawn(self._fanout.run())
         self._spawn(_every(POLL_SECONDS, self._poll))
         self._spawn(_every(SWEEP_SECONDS, self._sweep))
         self._spawn(_every(SESSION_CHECK_SECONDS, self._check_sessions))
-        self._spawn(_every(MAINTENANCE_SECONDS, self._maintain_partitions))
+        self._spawn(self._keep_partitions(pause))
 
-    async def close(self) -> None:
-        """Closes every socket such that its client comes back, and ends all tasks."""
+    async def close(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Closes every socket such that its client comes back, and ends all tasks.
+
+        seconds -- after them, whoever has not taken or answered its close frame is cut off
+        """
         self._closing = True
-        await asyncio.gather(
-            *(
-                socket.close(WSCloseCode.SERVICE_RESTART, "The server restarts")
-                for socket in list(self._sockets)
-            )
-        )
+        closing = [
+            self._spawn(socket.close(WSCloseCode.SERVICE_RESTART, "The server restarts"))
+            for socket in self._sockets
+        ]
+        if closing:
+            await asyncio.wait(closing, timeout=seconds)
+        for socket in self._sockets:
+            socket.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget_task)
+        return task
 
     def _forget_task(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -262,20 +270,10 @@ class Relay:
 
     async def _recheck(self) -> None:
         try:
-            await self._check_epoch()
+            await self._fanout.check_epoch()
             await self._check_sessions()
         except RoostError as error:
             logger.warning("cannot check epoch and sessions: %s", error)
-
-    async def _check_epoch(self) -> None:
-        """Ends all channels when the log was replaced, as by restoring a backup: their offsets mean
-        nothing in the new one. Replacing a database cuts connections, so this is not polled.
-        """
-        ((epoch,),) = await self._multiplexer.call(GET_LOG_EPOCH, (), None)
-        if self._epoch is not None and epoch != self._epoch:
-            for channel in self._fanout.channels():
-                channel.socket.fail(channel, must_refetch())
-        self._epoch = epoch
 
     async def _check_sessions(self) -> None:
         """Closes the sockets of sessions that ended without a control line reaching this server."""
@@ -287,8 +285,24 @@ class Relay:
             for (session_id,) in rows:
                 self._end_session((session_id or b"").decode())
 
-    async def _maintain_partitions(self) -> None:
-        await self._multiplexer.call(MAINTAIN_PARTITIONS, (), None)
+    async def _keep_partitions(self, pause: float) -> None:
+        while True:
+            await asyncio.sleep(pause)
+            pause = await self._maintain_partitions()
+
+    async def _maintain_partitions(self) -> float:
+        """Does what is due, a step a call, for a turn. Returns the seconds until the next turn."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + MAINTENANCE_TURN_SECONDS
+        try:
+            while loop.time() < end:
+                ((left,),) = await self._multiplexer.call(MAINTAIN_PARTITIONS, (), None)
+                if left == b"0":
+                    return MAINTENANCE_SECONDS
+        except RoostError as error:
+            logger.warning("cannot maintain the partitions, trying again soon: %s", error)
+            return MAINTENANCE_RETRY_SECONDS
+        return MAINTENANCE_PAUSE_SECONDS
 
 
 def _lines(text: str) -> list[str]:

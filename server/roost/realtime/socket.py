@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -18,10 +19,11 @@ from roost.realtime.protocol import MalformedFrameError, Push, Version, decode, 
 from roost.realtime.refusals import (
     must_refetch,
     presentable,
-    reason,
     refused,
     response,
+    session_over,
     sign_in_required,
+    system,
 )
 from roost.realtime.sessions import Sessions
 from roost.tokens import LEEWAY, AccessTokens, Claims
@@ -31,9 +33,12 @@ logger = logging.getLogger(__name__)
 MOST_CHANNELS: Final = 100
 MOST_MALFORMED_FRAMES: Final = 20
 
-# A socket that holds more unsent bytes than this gets nothing more until they are gone; its
-# channels then go on from the log.
+# Events that would make a socket hold more unsent bytes than this are not written; its channels go
+# on from the log when there is room. Only an event that is larger by itself exceeds it.
 MOST_UNSENT_BYTES: Final = 1_048_576
+
+# Up to this many bytes are unsent while drain() does not wait, by the event loops' default.
+DRAINED_BYTES: Final = 65_536
 
 # How long a client has to answer a close frame, and to take what was written before it.
 CLOSE_SECONDS: Final = 2.0
@@ -41,9 +46,12 @@ CLOSE_SECONDS: Final = 2.0
 # 4000 to 4999 are free for applications; clients come back after any code but 1000.
 SESSION_ENDED: Final = 4401
 
+# How long what was published before the end of a session may take to be read.
+LAST_READ_SECONDS: Final = 1.0
+
 _PHOENIX: Final = "phoenix"
 
-_NO_NEWS: Final = Page()
+_NO_NEWS: Final = Page("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +151,21 @@ class Socket:
             # It does not read, so what is unsent stays unsent.
             self._transport.abort()
 
+    def abort(self) -> None:
+        """Ends the connection at once, whatever is unsent."""
+        self._transport.abort()
+
     async def end_session(self, session_id: str) -> None:
-        """Tells the channels of a session that it is over, and closes the connection."""
+        """Tells the channels of a session that it is over, and closes the connection.
+
+        What was published before comes first: a device is told that it was revoked.
+        """
+        reads = self._services.fanout.read(channel.topic for channel in self._channels.values())
+        if reads:
+            await asyncio.wait(reads, timeout=LAST_READ_SECONDS)
         for channel in self._channels.values():
             if channel.claims.session_id == session_id:
-                self._send_system(channel, "Unauthorized: The session is over.", "RO102")
+                self._send(channel, "system", system(session_over(), channel.topic.name))
         await self.close(SESSION_ENDED, "The session is over")
 
     def expire(self, now: float) -> None:
@@ -199,17 +217,6 @@ class Socket:
     async def _refuse(self, push: Push, error: RoostError) -> None:
         await self._answer(push, {"status": "error", "response": response(error)})
 
-    def _send_system(self, channel: Channel, message: str, code: str | None = None) -> None:
-        payload = {
-            "extension": "system",
-            "status": "ok" if code is None else "error",
-            "message": message,
-            "channel": channel.topic.name,
-        }
-        if code is not None:
-            payload["code"] = code
-        self._send(channel, "system", payload)
-
     def _send(
         self, channel: Channel, event: str, payload: dict[str, Any], ref: str | None = None
     ) -> None:
@@ -244,9 +251,15 @@ class Socket:
             if push.event == "phx_leave":
                 await self._accept(push)
             else:
-                # The exact words are Phoenix's.
+                unmatched = refused(
+                    "UnmatchedTopic",
+                    "The socket has not joined this topic.",
+                    "Join it first.",
+                    f"Topic: {push.topic}",
+                )
+                # The reason is Phoenix's, to the letter.
                 await self._answer(
-                    push, {"status": "error", "response": {"reason": "unmatched topic"}}
+                    push, {"status": "error", "response": response(unmatched, "unmatched topic")}
                 )
         elif push.join_ref in (None, channel.join_ref):
             await self._receive_for(channel, push)
@@ -312,12 +325,7 @@ class Socket:
         if error.ref is not None:
             await self._refuse(Push(error.join_ref, error.ref, topic, "", {}), what)
         else:
-            payload = {
-                "extension": "system",
-                "status": "error",
-                "message": reason(what),
-                "channel": "",
-            }
+            payload = system(what, "")
             self._write(encode(self._version, topic=topic, event="system", payload=payload))
         if self._malformed >= MOST_MALFORMED_FRAMES:
             await self.close(
@@ -348,6 +356,8 @@ class Socket:
         self._belong_to_sessions()
         try:
             newest, epoch = await self._ask(claims, name, request.after, request.epoch)
+            if epoch != fanout.epoch:
+                await fanout.check_epoch(epoch)
         except RoostError as error:
             self._forget(channel)
             await self._refuse(push, error)
@@ -355,11 +365,21 @@ class Socket:
         if not self._has(channel):
             # It has ended in the meantime, and the client has been told why.
             return
+        if epoch != fanout.epoch:
+            # The log was replaced while the answer was on its way.
+            self.fail(channel, must_refetch())
+            return
         if request.after is not None:
             channel.replay_end = newest
         await self._accept(push, {"postgres_changes": [], "offset": newest, "epoch": epoch})
         if request.confirm:
-            self._send_system(channel, "Replication connection established")
+            ready = {
+                "extension": "system",
+                "status": "ok",
+                "message": "Replication connection established",
+                "channel": name,
+            }
+            self._send(channel, "system", ready)
         cursor = newest if request.after is None else request.after
         if self._has(channel) and not fanout.place(channel, cursor, newest):
             self._fall_behind(channel)
@@ -426,12 +446,12 @@ class Socket:
                     "The token is another person's.",
                     "Leave the channel, and join again as that person.",
                 )
+            # Before the question, as for a join.
+            channel.claims = claims
+            self._belong_to_sessions()
             await self._ask(claims, channel.topic.name, None, None)
         except RoostError as error:
             self.fail(channel, error)
-            return
-        channel.claims = claims
-        self._belong_to_sessions()
 
     # --- ending channels --------------------------------------------------------------------------
 
@@ -451,8 +471,8 @@ class Socket:
         if self._has(channel):
             error = presentable(error)
             self._forget(channel)
-            self._send_system(channel, reason(error), error.code)
-            self._send(channel, "phx_error", {"reason": reason(error)}, channel.join_ref)
+            self._send(channel, "system", system(error, channel.topic.name))
+            self._send(channel, "phx_error", response(error), channel.join_ref)
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -460,13 +480,14 @@ class Socket:
         """See fanout.Subscriber."""
         if channel.cursor >= batch.end:
             return
-        if (
-            channel.cursor < batch.start
-            or self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES
-        ):
+        if channel.cursor < batch.start:
+            self._fall_behind(channel)
+            return
+        frames = batch.after(self._version, channel.cursor)
+        if self._transport.get_write_buffer_size() + len(frames) > MOST_UNSENT_BYTES:
             self._fall_behind(channel)
         elif not self._transport.is_closing():
-            self._transport.write(batch.after(self._version, channel.cursor))
+            self._transport.write(frames)
             channel.cursor = batch.end
 
     def _fall_behind(self, channel: Channel) -> None:
@@ -476,29 +497,18 @@ class Socket:
             self._catching_up = asyncio.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
-        """Reads the log for the channels that are behind, a page for all of them at a time, and
-        only when what was written before is gone: a client that does not read costs no more than
-        its unsent bytes and a page.
-        """
+        """Reads the log for the channels that are behind until none is."""
         reader = LogReader(self._services.multiplexer)
         try:
             while self._behind:
+                # While this waits no page is held: a client that does not read costs no more than
+                # its unsent bytes.
                 await self._writer.drain()
-                channels = list(self._behind)
-                if not channels:
-                    break
                 try:
-                    async with self._services.catch_up_reads:
-                        pages = await reader.read(
-                            {channel.topic.name: channel.cursor for channel in channels}
-                        )
+                    await self._read_on(reader)
                 except RoostError as error:
                     logger.warning("cannot read events, trying again: %s", error)
                     await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                for channel in channels:
-                    if channel in self._behind:
-                        self._advance(channel, pages.get(channel.topic.name, _NO_NEWS))
         except ConnectionError:
             # The client is gone; serve() ends too.
             pass
@@ -508,21 +518,45 @@ class Socket:
         finally:
             self._catching_up = None
 
+    async def _read_on(self, reader: LogReader) -> None:
+        """Reads and writes a page for each of the channels that are behind, or for the first."""
+        channels = list(islice(self._behind, reader.most_topics))
+        if not channels:
+            return
+        async with self._services.catch_up_reads:
+            pages = await reader.read({channel.topic.name: channel.cursor for channel in channels})
+        if not await self._services.fanout.are_current(pages):
+            return
+        for channel in channels:
+            if channel in self._behind:
+                self._advance(channel, pages.get(channel.topic.name, _NO_NEWS))
+
     def _advance(self, channel: Channel, page: Page) -> None:
-        """Writes a page and, when that closes the gap, goes live: one step, nothing in between."""
-        if page.events:
-            topic = channel.topic.joined_name
-            self._write(
-                b"".join(
-                    event.frame(self._version, topic, replayed=event.offset <= channel.replay_end)
-                    for event in page.events
-                )
+        """Writes what there is room for of a page and, when that closes the gap, goes live: one
+        step, nothing in between. What there is no room for is read again, which is rare.
+        """
+        frames: list[bytes] = []
+        unsent = self._transport.get_write_buffer_size()
+        for event in page.events:
+            frame = event.frame(
+                self._version,
+                channel.topic.joined_name,
+                replayed=event.offset <= channel.replay_end,
             )
-        cursor = page.events[-1].offset if page.events else channel.cursor
-        if page.resumes_at is not None:
+            if unsent > DRAINED_BYTES and unsent + len(frame) > MOST_UNSENT_BYTES:
+                break
+            frames.append(frame)
+            unsent += len(frame)
+        self._write(b"".join(frames))
+        cursor = page.events[len(frames) - 1].offset if frames else channel.cursor
+        if page.resumes_at is not None and len(frames) == len(page.events):
             self.fail(channel, must_refetch())
-        elif self._services.fanout.place(channel, cursor, channel.replay_end):
-            del self._behind[channel]
-        elif not page.events:
+            return
+        del self._behind[channel]
+        if self._services.fanout.place(channel, cursor, channel.replay_end):
+            return
+        # To the end, so that each has its turn.
+        self._behind[channel] = None
+        if not page.events:
             # The log is said to go further, and does not.
             self.fail(channel, must_refetch())

@@ -1,17 +1,17 @@
 """POST /rpc/<function> and /rest/v1/rpc/<function>."""
 
-import asyncio
 import difflib
 import logging
-from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from roost.database.catalogue import PLAIN, Catalogue, Function, Returns, Shape
-from roost.database.pipeline import Identity, Multiplexer
+from roost.database.pipeline import Multiplexer
 from roost.errors import DatabaseError, RoostError
 from roost.responses import JSON, translated
+from roost.rpc.answer import Answer
 from roost.rpc.arguments import read_arguments
 from roost.rpc.preferences import (
     NO_PREFERENCES,
@@ -40,11 +40,9 @@ class Rpc:
         multiplexer: Multiplexer,
         catalogue: Catalogue,
         tokens: AccessTokens,
-        on_touched: Callable[[str], None],
     ) -> None:
         self._multiplexer = multiplexer
         self._tokens = tokens
-        self._on_touched = on_touched
         self.catalogue = catalogue
 
     def routes(self) -> list[web.RouteDef]:
@@ -70,7 +68,7 @@ class Rpc:
         name = request.match_info["function"]
         identity = self._tokens.identity(headers)
         body = await request.read() if request.body_exists else b""
-        query = request.rel_url.query if request.rel_url.raw_query_string else None
+        query = request.rel_url.query if "?" in request.raw_path else None
         arguments, parameter = read_arguments(
             body, headers.get(hdrs.CONTENT_TYPE, ""), query.get("columns") if query else None
         )
@@ -110,8 +108,23 @@ class Rpc:
                 status=400,
             )
 
-        row = await self._run(function, arguments, shape, parameters, identity)
-        return _answer(function, row, preferences, offset, content_type)
+        started = monotonic()
+        try:
+            rows = await self._multiplexer.call(
+                function.statement(arguments, shape), parameters, identity
+            )
+        except DatabaseError as error:
+            raise translated(
+                error,
+                self.catalogue.statuses,
+                self.catalogue.hints,
+                anonymous=identity.role == b"anon",
+            ) from None
+        finally:
+            elapsed = monotonic() - started
+            if elapsed > SLOW_SECONDS:
+                logger.warning("slow call: %s took %.0f ms", function.name, elapsed * 1000)
+        return _answer(function, rows[0], preferences, offset, content_type)
 
     def _find(self, name: str, arguments: frozenset[str]) -> Function:
         overloads = self.catalogue.functions.get(name, ())
@@ -146,36 +159,6 @@ class Rpc:
         )
         return f"Perhaps you meant to call the function api.{close[0]}({listed})"
 
-    async def _run(
-        self,
-        function: Function,
-        arguments: frozenset[str],
-        shape: Shape,
-        parameters: tuple[bytes | None, ...],
-        identity: Identity,
-    ) -> list[bytes | None]:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        try:
-            rows = await self._multiplexer.call(
-                function.statement(arguments, shape), parameters, identity
-            )
-        except DatabaseError as error:
-            raise translated(
-                error,
-                self.catalogue.statuses,
-                self.catalogue.hints,
-                anonymous=identity.role == b"anon",
-            ) from None
-        elapsed = loop.time() - started
-        if elapsed > SLOW_SECONDS:
-            logger.warning("slow call: %s took %.0f ms", function.name, elapsed * 1000)
-        row = rows[0]
-        touched = row[-1]
-        if touched:
-            self._on_touched(touched.decode())
-        return row
-
 
 def _refuse_method(request: web.Request) -> web.Response:
     if request.method == hdrs.METH_OPTIONS:
@@ -207,6 +190,9 @@ def _answer(
     offset: int,
     content_type: str,
 ) -> web.Response:
+    if function.returns is Returns.VALUE and preferences is NO_PREFERENCES:
+        headers = {"Content-Range": "0-0/*", hdrs.CONTENT_TYPE: content_type}
+        return Answer(body=row[0] or b"null", headers=headers)
     count = int(row[1] or b"1")
     total = None
     if preferences.count:
@@ -229,4 +215,4 @@ def _answer(
     if function.returns is Returns.VOID:
         return web.Response(status=204, headers=headers)
     headers[hdrs.CONTENT_TYPE] = content_type
-    return web.Response(body=row[0] or b"null", status=status, headers=headers)
+    return Answer(body=row[0] or b"null", status=status, headers=headers)
