@@ -1,4 +1,4 @@
--- The catalogue: rules that hold for every table, column and function of the schema, new ones included.
+-- The catalogue: rules that hold for every table, column and function, new ones included.
 BEGIN;
 
 SELECT plan(26);
@@ -242,13 +242,14 @@ SELECT is_empty(
         WHERE ours.schema = 'api'
             AND (
                 ours.comment ~ format(
-                    '^\S.*\n\nCallers: .*\n%sReturns: .*\nErrors: .*\nExample: POST /rpc/%s \{.*\}$',
+                    '^\S.*\n\nCallers: .*\n%sReturns: .*\nErrors: .*\n'
+                    'Example: POST /rpc/%s \{.*\}$',
                     CASE WHEN ours.pronargs > 0 THEN 'Arguments: .*\n' END,
                     ours.name
                 )
             ) IS NOT TRUE
     $$,
-    'functions of api say what they do, who may call them, what they take, answer and refuse, and how'
+    'functions of api say what they do, for whom, what they take, answer and refuse, and how'
 );
 
 -- Comments

@@ -293,7 +293,8 @@ SELECT is_empty(
     'a new title does'
 );
 
--- The second wall within a conversation: what the policies let roost_api do, whatever a function forgot
+-- The second wall within a conversation: what the policies let roost_api do, whatever a function
+-- forgot
 SELECT make_user(
     ('00000000-0000-7000-8000-0000000000f' || person.number)::uuid, person.email
 )
@@ -430,7 +431,8 @@ SELECT is(
     caller.name || ' takes a number, by policy: ' || caller.rows
 )
 FROM (
-    VALUES (1, 'the owner', 1::bigint), (4, 'a member', 1), (5, 'a viewer', 0), (6, 'an outsider', 0)
+    VALUES
+    (1, 'the owner', 1::bigint), (4, 'a member', 1), (5, 'a viewer', 0), (6, 'an outsider', 0)
 ) AS caller (number, name, rows);
 SELECT throws_ok(
     calling(

@@ -246,7 +246,8 @@ FROM (
     (', after_seq => 2', NULL)
 ) AS page (arguments, answer);
 
--- list_messages: a page in bytes. A message here has 250,011 with its metadata, 17 have above 4 MiB.
+-- list_messages: a page in bytes. A message here has 250,011 with its metadata, so that 17 have more
+-- than 4 MiB.
 INSERT INTO roost.messages (conversation_id, seq, user_id, content)
 SELECT
     '00000000-0000-7000-9000-000000000002', step.number, '00000000-0000-7000-8000-00000000000a',

@@ -532,7 +532,7 @@ SELECT is(
     (SELECT count(*) + 2 FROM written),
     'events of days without a partition go to the default one'
 );
-SELECT is(pg_temp.maintain(1), '10', 'the server looks after the partitions, and learns what is left');
+SELECT is(pg_temp.maintain(1), '10', 'the server looks after partitions, and learns what is left');
 SELECT is(
     pg_temp.partitions(),
     (SELECT array_agg(pg_temp.partition_of(days)) FROM unnest('{-20,-10,-8,-7,1}'::int[]) AS days),

@@ -26,8 +26,8 @@ BEGIN
     END IF;
 
     IF v_device.status = 'active' THEN
-        -- Told first, cut off second: the trigger on the status closes the device's sockets. It is the
-        -- lock order too (roost.revoke_sessions).
+        -- Told first, cut off second: the trigger on the status closes the device's sockets. It is
+        -- the lock order too (roost.revoke_sessions).
         v_event := json_build_object('device_id', v_device.id, 'device_name', v_device.device_name);
         PERFORM realtime.publish(format('device:%s', v_device.id), 'device.revoked', v_event);
         PERFORM realtime.publish(format('user:%s', v_user_id), 'device.revoked', v_event);

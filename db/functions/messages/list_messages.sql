@@ -87,7 +87,7 @@ COMMENT ON FUNCTION api.list_messages(uuid, bigint, bigint, integer) IS
 Callers: participants of the conversation.
 Arguments: conversation_id. before_seq, only messages before it. after_seq, only messages after it.
 page_size, 1 to 200 rows.
-Returns: a list of messages. A page ends early once it has 4 MiB of content, so a short page need not
-be the last: go on from its last seq until a page is empty.
+Returns: a list of messages. A page ends early once it has 4 MiB of content, so a short page need
+not be the last: go on from its last seq until a page is empty.
 Errors: RO101, RO201 (not your conversation), RO302 (page size, or both directions).
 Example: POST /rpc/list_messages {"conversation_id": "<id>", "after_seq": 40}';

@@ -61,8 +61,9 @@ BEGIN
         PERFORM roost.require_role(send_message.conversation_id, 'member');
     END IF;
 
-    -- Since the call began, register_device may have moved the session and removed the device that it
-    -- came from: then the message has none. The foreign key would wait for that as well, but refuse.
+    -- Since the call began, register_device may have moved the session and removed the device that
+    -- it came from: then the message has none. The foreign key would wait for that as well, but
+    -- refuse.
     INSERT INTO roost.messages AS message (
         id, conversation_id, seq, user_id, device_id, message_type, content, metadata,
         parent_message_id

@@ -34,6 +34,6 @@ $$;
 REVOKE ALL ON FUNCTION realtime.drop_old_partitions(interval) FROM PUBLIC;
 
 COMMENT ON FUNCTION realtime.drop_old_partitions(interval) IS
-'Drops the oldest event partition whose last moment is past retention; when there is none, deletes up
-to 10,000 events past retention from the default partition. Answers how many partitions are left to
-drop or to clear. Errors: 55P03 (somebody reads events for long; try again).';
+'Drops the oldest event partition whose last moment is past retention; when there is none, deletes
+up to 10,000 events past retention from the default partition. Answers how many partitions are left
+to drop or to clear. Errors: 55P03 (somebody reads events for long; try again).';

@@ -1,5 +1,5 @@
--- One step a call and a transaction a step; realtime.make_partitions says why. Making comes first: a
--- partition that can't be dropped now keeps nobody from writing.
+-- One step a call and a transaction a step; realtime.make_partitions says why. Making comes first:
+-- a partition that can't be dropped now keeps nobody from writing.
 CREATE OR REPLACE FUNCTION realtime.maintain_partitions(
     p_retention interval DEFAULT '7 days',
     p_days_ahead integer DEFAULT 7

@@ -1,8 +1,9 @@
 -- One partition a call, in a transaction of its own. Attaching it takes the default partition for
--- itself until the transaction ends, to look through it, and a reader who has locked events waits for
--- that. Nothing may be waited for meanwhile that such a reader has, as would be the lock that dropping
--- a partition needs. Locks are taken in the readers' order, events before its partitions, and given up
--- soon: while one is waited for behind a long reader, such as a backup, others wait behind it.
+-- itself until the transaction ends, to look through it, and a reader who has locked events waits
+-- for that. Nothing may be waited for meanwhile that such a reader has, as would be the lock that
+-- dropping a partition needs. Locks are taken in the readers' order, events before its partitions,
+-- and given up soon: while one is waited for behind a long reader, such as a backup, others wait
+-- behind it.
 CREATE OR REPLACE FUNCTION realtime.make_partitions(p_days_ahead integer DEFAULT 7)
 RETURNS integer
 LANGUAGE plpgsql
@@ -23,7 +24,9 @@ BEGIN
     LOCK TABLE realtime.events_default IN ACCESS EXCLUSIVE MODE;
 
     -- Asked again: until now somebody else could make it, or write to the default partition.
-    v_days := ARRAY(SELECT missing.day FROM realtime.missing_partitions(p_days_ahead) AS missing (day));
+    v_days := ARRAY(
+        SELECT missing.day FROM realtime.missing_partitions(p_days_ahead) AS missing (day)
+    );
 
     IF cardinality(v_days) = 0 THEN
         RETURN 0;

@@ -55,5 +55,5 @@ TO roost_gateway;
 
 COMMENT ON FUNCTION realtime.read_events(text[], bigint[], integer, integer) IS
 'For each topic, up to p_limit events after an offset, in order. A topic''s page ends early when its
-payloads reach p_bytes, so a page below p_limit need not be the last: compare with the topic''s newest
-offset. For the gateway, which has asked join_topic before it passes them on.';
+payloads reach p_bytes, so a page below p_limit need not be the last: compare with the topic''s
+newest offset. For the gateway, which has asked join_topic before it passes them on.';
