@@ -39,6 +39,17 @@ async def test_devices_are_named_and_listed(client: Client) -> None:
     assert [row["id"] for row in await grace.ask("list_devices")] == [grace.device_id]
 
 
+async def test_an_unknown_kind_of_device_is_told_the_known_ones(client: Client) -> None:
+    ada = await client.sign_up(EMAIL)
+
+    answer = await ada.call("register_device", device_name="x", device_type="toaster")
+    other = await ada.call("revoke_device", device_id="roost.device_type")
+
+    assert (answer.status, answer.body["code"]) == (400, "22P02")
+    assert "phone, tablet, laptop" in answer.body["hint"]
+    assert "UUID" in other.body["hint"]
+
+
 async def test_a_session_moves_onto_a_device_that_the_person_has(client: Client) -> None:
     ada = await client.sign_up(EMAIL)
     second = await client.sign_in(EMAIL)

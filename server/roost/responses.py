@@ -5,6 +5,7 @@ The body is {"code", "message", "details", "hint"}, as PostgREST's clients expec
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -61,6 +62,8 @@ STATUSES: Final[Mapping[str, int]] = {
     "XX": 500,
 }
 
+ENUM_TYPE: Final = re.compile(r"roost\.\w+")
+
 # What to do about errors that PostgreSQL itself raises, where it does not say.
 HINTS: Final[Mapping[str, str]] = {
     "22P02": "Send the value in the form that its type has, such as a UUID or a number.",
@@ -97,7 +100,7 @@ def status_of(sqlstate: str, domain_statuses: Mapping[str, int], *, anonymous: b
 def translated(
     error: DatabaseError,
     domain_statuses: Mapping[str, int],
-    constraint_hints: Mapping[str, str],
+    hints: Mapping[str, str],
     *,
     anonymous: bool,
 ) -> RoostError:
@@ -109,7 +112,11 @@ def translated(
     if error.sqlstate == "PGRST":
         return _raised_by_hand(error)
     status = status_of(error.sqlstate, domain_statuses, anonymous=anonymous)
-    hint = error.hint or constraint_hints.get(error.constraint or "")
+    hint = error.hint or hints.get(error.constraint or "")
+    if hint is None and error.sqlstate == "22P02":
+        # The message names the type, and then quotes the value, which may name anything.
+        named = ENUM_TYPE.search(error.message.partition('"')[0])
+        hint = hints.get(named[0]) if named else None
     if hint is None:
         hint = "Sign in first." if status == 401 else HINTS.get(error.sqlstate)
     if status >= 500 and error.sqlstate != "57014":

@@ -168,7 +168,8 @@ class Catalogue:
     functions -- by name; several under one name differ in their arguments' names
     statuses -- HTTP status of each error code of class RO
     error_names -- name of each error code of class RO
-    hints -- what to do about a violated constraint, by the constraint's name
+    hints -- what to do about a violated constraint, by its name, and about a value that an enum
+             type does not have, by the type's name with its schema
     """
 
     functions: Mapping[str, tuple[Function, ...]]

@@ -76,12 +76,26 @@ SELECT json_build_object(
     (SELECT coalesce(json_agg(error_code), '[]') FROM roost.get_error_codes() AS error_code),
     'hints',
     (
-        SELECT coalesce(json_object_agg(c.conname, description.description), '{}')
-        FROM pg_catalog.pg_constraint AS c
-        JOIN pg_catalog.pg_description AS description
-            ON description.objoid = c.oid
-            AND description.classoid = 'pg_catalog.pg_constraint'::regclass
-        WHERE c.connamespace IN ('roost'::regnamespace, 'realtime'::regnamespace)
+        SELECT coalesce(json_object_agg(known.name, known.hint), '{}')
+        FROM (
+            SELECT c.conname, description.description
+            FROM pg_catalog.pg_constraint AS c
+            JOIN pg_catalog.pg_description AS description
+                ON description.objoid = c.oid
+                AND description.classoid = 'pg_catalog.pg_constraint'::regclass
+            WHERE c.connamespace IN ('roost'::regnamespace, 'realtime'::regnamespace)
+            UNION ALL
+            SELECT
+                pg_catalog.format('roost.%s', type.typname),
+                pg_catalog.format(
+                    'Send one of: %s.',
+                    pg_catalog.string_agg(label.enumlabel, ', ' ORDER BY label.enumsortorder)
+                )
+            FROM pg_catalog.pg_type AS type
+            JOIN pg_catalog.pg_enum AS label ON label.enumtypid = type.oid
+            WHERE type.typnamespace = 'roost'::regnamespace
+            GROUP BY type.typname
+        ) AS known (name, hint)
     )
 )::text
 """
