@@ -5,13 +5,16 @@ BENCH ?= calls relay
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 JAVASCRIPT := tests/javascript
-SOURCES := server tests bench db/schema/post-apply.py
+SOURCES := server tests tools bench db/schema/post-apply.py
+SQL := db/schema db/functions db/triggers db/tests tests/tap
+# Without the rollbacks: they drop things, which is what squawk warns of.
+MIGRATIONS := $(filter-out %.rollback.sql,$(wildcard db/schema/*.sql))
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench clean
+.PHONY: help install run test test-db check lint debian sqitch catalogue release bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/installed ## Make .venv and install Roost into it
 
@@ -19,14 +22,35 @@ run: install ## Serve, on an embedded PostgreSQL unless DATABASE_URL or PG* say 
 	@exec $(BIN)/roost up
 
 test: install .venv/node $(JAVASCRIPT)/node_modules/installed ## Run every test: SQL, Python, JavaScript
+	@$(BIN)/pytest -m "not debian"
+
+# `test` looks at neither variable: a DATABASE_URL may be there for `run`.
+test-db: install .venv/node $(JAVASCRIPT)/node_modules/installed ## Run db/tests alone; PG_BIN=<folder> or DATABASE_URL=<server>
+	@ROOST_TEST_PG_BIN="$$PG_BIN" ROOST_TEST_DATABASE_URL="$$DATABASE_URL" \
+		$(BIN)/pytest --verbose tests/test_sql.py::test_sql
+
+check: lint debian .venv/node $(JAVASCRIPT)/node_modules/installed ## Everything that CI runs: lint, then all tests
 	@$(BIN)/pytest
 
-check: install ## Linters and types, then every test: what CI runs
+lint: install ## Style, types and SQL, without a server
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
+	@$(BIN)/squawk $(MIGRATIONS)
+	@$(BIN)/sqlfluff lint $(SQL)
+
+debian: ## Install the Debian packages that `check` needs, as root
+	@.ci/debian.sh
+
+sqitch: install ## Write build/sqitch, the same migrations as a sqitch project
+	@$(BIN)/roost sqitch build/sqitch
+
+catalogue: install ## Write db/catalogue.txt anew, after a change below db/
+	@$(BIN)/python -m tools.catalogue
+
+release: install ## Freeze the migrations of this version: the last step before its tag
+	@$(BIN)/python -m tools.release
 
 bench: install ## Measure; BENCH=<name> for one
 	@set -e; for name in $(BENCH); do $(BIN)/python -m bench.$$name; done
@@ -34,7 +58,7 @@ bench: install ## Measure; BENCH=<name> for one
 clean: ## Remove what the other targets made, except the data in .roost
 	rm -rf .venv build dist $(JAVASCRIPT)/node_modules .mypy_cache .pytest_cache .ruff_cache
 	rm -rf .import_linter_cache
-	find server tests bench db -name __pycache__ -type d -prune -exec rm -rf {} +
+	find server tests tools bench db -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are made last, so that an interrupted installation is started again from nothing.
 .venv/installed: pyproject.toml requirements/dev.txt

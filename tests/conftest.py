@@ -12,7 +12,15 @@ import pytest
 from roost.database.embedded import EmbeddedPostgres
 from roost.database.migrations import migrate
 from tests.serving import Client, serving
-from tests.support import Postgres15, administrator, new_database, running
+from tests.support import (
+    REPOSITORY,
+    Postgres15,
+    Postgres16,
+    Postgres17,
+    administrator,
+    new_database,
+    running,
+)
 
 TEMPLATE = "template_roost"
 
@@ -29,6 +37,34 @@ def postgres15() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL 15, started when the first test asks for it."""
     with running(Postgres15) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres16() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL 16, started when the first test asks for it."""
+    with running(Postgres16) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres17() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL 17, started when the first test asks for it."""
+    with running(Postgres17) as server:
+        yield server
+
+
+@pytest.fixture(params=["postgres", "postgres15"])
+def server(request: pytest.FixtureRequest) -> EmbeddedPostgres:
+    """The newest and the oldest server that Roost supports, in turn."""
+    postgres: EmbeddedPostgres = request.getfixturevalue(request.param)
+    return postgres
+
+
+@pytest.fixture
+def empty(server: EmbeddedPostgres) -> Iterator[str]:
+    """The connection string of an empty database, on each of these."""
+    with new_database(server) as conninfo:
+        yield conninfo
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +88,12 @@ def database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[str
     """The connection string of a migrated database of this test's own."""
     with new_database(postgres, template_database) as conninfo:
         yield conninfo
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A copy of the folder db, to change."""
+    return Path(shutil.copytree(REPOSITORY / "db", tmp_path / "db"))
 
 
 @pytest.fixture

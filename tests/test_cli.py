@@ -25,7 +25,10 @@ from roost.database.embedded import EmbeddedPostgres
 from tests.support import REPOSITORY, runs
 
 ROOST = (str(Path(sys.executable).parent / "roost"),)
-COMMANDS = ("up", "serve", "migrate", "status", "demo")
+COMMANDS = (
+    *("up", "serve", "demo", "migrate", "rollback", "status", "verify", "sql", "new"),
+    *("sqitch", "adopt"),
+)
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -202,9 +205,8 @@ def test_a_wheel_in_an_empty_folder(folder: Path) -> None:
     in_wheel = {name.removeprefix("roost/") for name in names if name.startswith("roost/db/")}
     in_checkout = {
         path.relative_to(REPOSITORY).as_posix()
-        for part in ("schema", "functions", "triggers")
-        for path in (REPOSITORY / "db" / part).rglob("*")
-        if path.suffix == ".sql" or path.name == "post-apply.py"
+        for path in (REPOSITORY / "db").rglob("*")
+        if path.is_file() and not {"tests", "__pycache__"} & set(path.parts[-3:])
     }
     assert in_wheel == in_checkout
 
@@ -233,6 +235,11 @@ def test_a_wheel_in_an_empty_folder(folder: Path) -> None:
         pid = postmaster(elsewhere)
         assert server.end(signal.SIGTERM) == 0
         assert not runs(pid)
+    # For DBAs too it is all that they need.
+    installed = str(folder / "venv" / "bin" / "roost")
+    for arguments in (["verify"], ["sqitch"], ["rollback", "--to", "0.1.0", "--dry-run"]):
+        subprocess.run([installed, *arguments], cwd=elsewhere, env=environment(), check=True)
+    assert (elsewhere / "build" / "sqitch" / "sqitch.plan").exists()
 
 
 def test_every_import_is_a_declared_dependency() -> None:
@@ -279,7 +286,7 @@ def test_usage() -> None:
     assert module.stdout == f"roost {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["up", "serve", "migrate", "status"])
+@pytest.mark.parametrize("command", ["up", "serve", "migrate", "rollback", "status", "verify"])
 def test_a_server_that_does_not_answer(command: str) -> None:
     line = refusal(
         roost(command, variables={"DATABASE_URL": "postgresql://somebody:secret@127.0.0.1:1/roost"})
@@ -309,7 +316,7 @@ def test_a_server_that_does_not_answer(command: str) -> None:
     ],
 )
 def test_bad_settings(variables: dict[str, str], line: str) -> None:
-    assert re.fullmatch(line, refusal(roost("status", variables=variables)))
+    assert re.fullmatch(line, refusal(roost("migrate", variables=variables)))
 
 
 def test_a_port_in_use(database: str) -> None:
@@ -326,29 +333,6 @@ def test_a_port_in_use(database: str) -> None:
 def test_an_address_of_another_machine(database: str) -> None:
     line = refusal(roost("serve", variables={"DATABASE_URL": database, "ROOST_HOST": "192.0.2.1"}))
     assert line.endswith("this machine does not have that address: set ROOST_HOST")
-
-
-def test_status_and_migrate(empty_database: str) -> None:
-    def run(command: str) -> "subprocess.CompletedProcess[str]":
-        return roost(command, variables={"DATABASE_URL": empty_database})
-
-    assert run("status").returncode == 3
-    assert "to apply  0001.roles\n" in run("status").stdout
-    assert refusal(run("serve")) == "the database is not migrated: run roost migrate"
-    first = run("migrate")
-    assert first.returncode == 0
-    assert first.stdout.startswith("Applied 0001.roles\n")
-    assert run("migrate").stdout == "The database is up to date\n"
-    assert run("status").returncode == 0
-    assert "applied   0001.roles\n" in run("status").stdout
-
-    with psycopg.connect(empty_database, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO roost.migration_checksums VALUES ('9000.x', 'schema', repeat('0', 64))"
-        )
-    assert run("status").returncode == 4
-    assert "unknown   9000.x\n" in run("status").stdout
-    assert "does not know 9000.x: install a newer one" in refusal(run("serve"))
 
 
 def test_a_demo_without_a_server() -> None:

@@ -1,6 +1,5 @@
-ALTER DEFAULT PRIVILEGES FOR ROLE roost_api GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
-
-ALTER DEFAULT PRIVILEGES FOR ROLE roost_owner GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL ROLE roost_owner;
 
 -- Whatever a later release or an operator put beside the tables goes with the schemas.
 DROP SCHEMA realtime CASCADE;
@@ -9,10 +8,20 @@ DROP SCHEMA api CASCADE;
 
 DROP SCHEMA roost CASCADE;
 
-REVOKE USAGE ON SCHEMA extensions FROM roost_owner, roost_api;
+RESET ROLE;
 
--- Shared with other applications of this database: each is dropped only when Roost made it and
--- nothing else has come to use it.
+DO $$
+BEGIN
+    IF pg_catalog.has_schema_privilege(
+        to_regnamespace('extensions')::oid, 'USAGE WITH GRANT OPTION'
+    ) THEN
+        REVOKE USAGE ON SCHEMA extensions FROM roost_owner, roost_api;
+    END IF;
+END;
+$$;
+
+-- Shared with other applications of this database: each is dropped only when Roost made it, nothing
+-- else has come to use it, and it belongs to whoever runs this.
 DO $$
 BEGIN
     IF EXISTS (
@@ -23,20 +32,20 @@ BEGIN
         DROP EXTENSION citext;
     END IF;
 EXCEPTION
-    WHEN dependent_objects_still_exist THEN
-        RAISE NOTICE 'extension citext is kept: something else uses it';
+    WHEN dependent_objects_still_exist OR insufficient_privilege THEN
+        RAISE NOTICE USING MESSAGE = 'The extension citext is kept.', DETAIL = SQLERRM;
 END;
 $$;
 
 DO $$
 BEGIN
-    IF pg_catalog.obj_description('extensions'::pg_catalog.regnamespace, 'pg_namespace')
+    IF pg_catalog.obj_description(to_regnamespace('extensions')::oid, 'pg_namespace')
         LIKE '%Made by Roost.'
     THEN
         DROP SCHEMA extensions;
     END IF;
 EXCEPTION
-    WHEN dependent_objects_still_exist THEN
-        RAISE NOTICE 'schema extensions is kept: something else is in it';
+    WHEN dependent_objects_still_exist OR insufficient_privilege THEN
+        RAISE NOTICE USING MESSAGE = 'The schema extensions is kept.', DETAIL = SQLERRM;
 END;
 $$;

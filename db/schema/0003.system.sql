@@ -1,4 +1,6 @@
+-- depends: 0002.schemas
 -- What the rest stands on: identifiers, the caller's identity, error codes, the server's secrets.
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 -- Time-ordered identifiers (RFC 9562, version 7): new rows land at the right edge of every index.
@@ -86,8 +88,8 @@ TO roost_api;
 -- The size as text is what counts, since that is what everybody is sent, and a number can be much
 -- longer there: jsonb keeps 1e131071 in 8 bytes and writes it in 131,072. Written one after another
 -- such numbers would take the server's memory, so their digits are added up first. Each number is
--- counted with at least a fifteenth of its digits and never with too many: what passes takes some MiB
--- to write, and what does not pass would not fit.
+-- counted with at least a fifteenth of its digits and never with too many: what passes takes some
+-- MiB to write, and what does not pass would not fit.
 CREATE FUNCTION roost.json_digits(p_json jsonb)
 RETURNS bigint
 LANGUAGE sql
@@ -114,10 +116,10 @@ $$;
 COMMENT ON FUNCTION roost.json_digits(jsonb) IS
 'How many digits the numbers in a JSON value have at least when they are written.';
 
--- One expression, and no less volatile than pg_column_size() is said to be, so that the planner makes
--- it part of the constraint. In 1,000 bytes there are too few numbers to do harm, and counting them
--- would take longer than storing the value. concat() and not a cast: with a value that it knows, the
--- planner would carry out the cast beforehand, whatever CASE says.
+-- One expression, and no less volatile than pg_column_size() is said to be, so that the planner
+-- makes it part of the constraint. In 1,000 bytes there are too few numbers to do harm, and
+-- counting them would take longer than storing the value. concat() and not a cast: with a value
+-- that it knows, the planner would carry out the cast beforehand, whatever CASE says.
 CREATE FUNCTION roost.json_fits(p_json jsonb, p_bytes integer)
 RETURNS boolean
 LANGUAGE sql
@@ -136,7 +138,8 @@ GRANT EXECUTE ON FUNCTION
     roost.json_fits(jsonb, integer)
 TO roost_api;
 
--- Settings, metadata and the like: an object, not a list or a bare value, and not a place for files.
+-- Settings, metadata and the like: an object, not a list or a bare value, and not a place for
+-- files.
 CREATE DOMAIN roost.json_object AS jsonb
     CONSTRAINT json_object_is_an_object CHECK (jsonb_typeof(VALUE) = 'object')
     CONSTRAINT json_object_fits_64_kib CHECK (roost.json_fits(VALUE, 65536));
@@ -153,13 +156,16 @@ CREATE TABLE roost.migration_checksums (
     id text PRIMARY KEY,
     kind text NOT NULL CONSTRAINT migration_checksums_kind_is_known
     CHECK (kind IN ('schema', 'repeatable')),
-    sha256 text NOT NULL CONSTRAINT migration_checksums_sha256_is_hex
-    CHECK (sha256 ~ '^[0-9a-f]{64}$'),
-    applied_at timestamptz NOT NULL DEFAULT now()
+    sha256 text CONSTRAINT migration_checksums_sha256_is_hex CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    objects jsonb NOT NULL DEFAULT '{}' CONSTRAINT migration_checksums_objects_is_an_object
+    CHECK (jsonb_typeof(objects) = 'object'),
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT migration_checksums_schema_has_a_sha256
+    CHECK (kind <> 'schema' OR sha256 IS NOT NULL)
 );
 
 COMMENT ON TABLE roost.migration_checksums IS
-'What each applied file contained, so that an edited released migration is noticed.';
+'What each applied file contained, whatever tool applied it, so that an edited one is noticed.';
 
 COMMENT ON COLUMN roost.migration_checksums.id IS
 'Migration id, or path below db/ of a function or trigger file.';
@@ -167,7 +173,12 @@ COMMENT ON COLUMN roost.migration_checksums.id IS
 COMMENT ON COLUMN roost.migration_checksums.kind IS
 'schema: applied once, frozen. repeatable: applied again whenever it changes.';
 
-COMMENT ON COLUMN roost.migration_checksums.sha256 IS 'SHA-256 of the file, hexadecimal.';
+COMMENT ON COLUMN roost.migration_checksums.sha256 IS
+'SHA-256 of the file, hexadecimal. NULL: to be applied again, whatever it contains.';
+
+COMMENT ON COLUMN roost.migration_checksums.objects IS
+'What a repeatable file made, to be dropped when that is gone: {"FUNCTION api.ping": "MD5 of its
+arguments and result", "TRIGGER name ON roost.table": ""}.';
 
 COMMENT ON COLUMN roost.migration_checksums.applied_at IS 'When this content was applied.';
 
@@ -185,7 +196,8 @@ COMMENT ON TABLE roost.error_codes IS
 
 COMMENT ON COLUMN roost.error_codes.code IS 'SQLSTATE of class RO.';
 
-COMMENT ON COLUMN roost.error_codes.name IS 'Name for people and for GoTrue-style error_code fields.';
+COMMENT ON COLUMN roost.error_codes.name IS
+'Name for people and for GoTrue-style error_code fields.';
 
 COMMENT ON COLUMN roost.error_codes.http_status IS 'Status of the HTTP answer.';
 
@@ -196,7 +208,10 @@ INSERT INTO roost.error_codes (code, name, http_status, meaning) VALUES
 ('RO102', 'session_not_found', 401, 'The session was ended, has expired or never existed.'),
 ('RO103', 'user_banned', 403, 'The account is suspended or closed.'),
 ('RO104', 'refresh_token_not_found', 400, 'The refresh token is not one of a living session.'),
-('RO105', 'refresh_token_already_used', 400, 'An old refresh token came back: the session is over.'),
+(
+    'RO105', 'refresh_token_already_used', 400,
+    'An old refresh token came back: the session is over.'
+),
 ('RO106', 'over_request_rate_limit', 429, 'Too many failed sign-ins for this account or address.'),
 ('RO107', 'user_already_exists', 422, 'The e-mail address belongs to an account.'),
 ('RO201', 'not_found', 404, 'What the call names does not exist, or is not the caller''s to see.'),
@@ -219,7 +234,8 @@ COMMENT ON TABLE roost.server_secrets IS
 
 COMMENT ON COLUMN roost.server_secrets.name IS 'What the key is for.';
 
-COMMENT ON COLUMN roost.server_secrets.value IS 'The key: 64 hexadecimal digits from a strong source.';
+COMMENT ON COLUMN roost.server_secrets.value IS
+'The key: 64 hexadecimal digits from a strong source.';
 
 COMMENT ON COLUMN roost.server_secrets.created_at IS 'When it was made.';
 
@@ -230,7 +246,9 @@ SELECT
     secret.name,
     encode(
         sha256(
-            uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
+            uuid_send(gen_random_uuid())
+            || uuid_send(gen_random_uuid())
+            || uuid_send(gen_random_uuid())
         ),
         'hex'
     )

@@ -1,3 +1,5 @@
+-- depends: 0003.system
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 CREATE TYPE roost.plan_type AS ENUM ('free', 'pro', 'enterprise');
@@ -24,7 +26,7 @@ CREATE TABLE roost.users (
         AND char_length(email::text) <= 254
     ),
     -- The database never sees a password, and takes nothing but an Argon2id hash for one.
-    CONSTRAINT users_password_hash_is_argon2id CHECK (password_hash ~ '^\$argon2id\$v=19\$'),
+    CONSTRAINT users_password_hash_is_argon2id CHECK (password_hash ~ '^[$]argon2id[$]v=19[$]'),
     CONSTRAINT users_display_name_fits CHECK (char_length(display_name) <= 100)
 );
 
@@ -34,19 +36,23 @@ COMMENT ON COLUMN roost.users.id IS 'Time-ordered identifier.';
 
 COMMENT ON COLUMN roost.users.email IS 'Sign-in name; upper and lower case are the same address.';
 
-COMMENT ON COLUMN roost.users.password_hash IS 'Argon2id in PHC string format. Never leaves the database but for verification.';
+COMMENT ON COLUMN roost.users.password_hash IS
+'Argon2id in PHC string format. Never leaves the database but for verification.';
 
 COMMENT ON COLUMN roost.users.display_name IS 'Name shown to others, at most 100 characters.';
 
 COMMENT ON COLUMN roost.users.plan_type IS 'What the person pays for.';
 
-COMMENT ON COLUMN roost.users.user_metadata IS 'Free data of the client (user_metadata of the auth endpoints).';
+COMMENT ON COLUMN roost.users.user_metadata IS
+'Free data of the client (user_metadata of the auth endpoints).';
 
 COMMENT ON COLUMN roost.users.preferences IS 'Settings of the person, merged by key.';
 
-COMMENT ON COLUMN roost.users.security_settings IS 'Security settings of the person, merged by key.';
+COMMENT ON COLUMN roost.users.security_settings IS
+'Security settings of the person, merged by key.';
 
-COMMENT ON COLUMN roost.users.status IS 'Only an active account signs in; leaving that state ends all sessions.';
+COMMENT ON COLUMN roost.users.status IS
+'Only an active account signs in; leaving that state ends all sessions.';
 
 COMMENT ON COLUMN roost.users.last_login IS 'Last sign-in with a password.';
 

@@ -1,3 +1,6 @@
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL ROLE roost_owner;
+
 -- Functions over these go along. The next `roost migrate` makes them again.
 DROP TYPE roost.extension_connection CASCADE;
 
@@ -14,3 +17,5 @@ DROP TABLE roost.devices CASCADE;
 DROP TYPE roost.device_status CASCADE;
 
 DROP TYPE roost.device_type CASCADE;
+
+DELETE FROM roost.migration_checksums WHERE id = '0005.devices';

@@ -1,3 +1,5 @@
+-- depends: 0004.accounts
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 CREATE TYPE roost.device_type AS ENUM (
@@ -33,13 +35,15 @@ COMMENT ON COLUMN roost.devices.device_name IS 'Name for people, at most 100 cha
 
 COMMENT ON COLUMN roost.devices.device_type IS 'Kind of device.';
 
-COMMENT ON COLUMN roost.devices.platform IS 'Operating system or user agent, at most 200 characters.';
+COMMENT ON COLUMN roost.devices.platform IS
+'Operating system or user agent, at most 200 characters.';
 
 COMMENT ON COLUMN roost.devices.capabilities IS 'What the client on it can do; free keys.';
 
 COMMENT ON COLUMN roost.devices.last_seen IS 'Last sign-in, refresh or registration.';
 
-COMMENT ON COLUMN roost.devices.status IS 'A revoked device has no living session and gets no new one.';
+COMMENT ON COLUMN roost.devices.status IS
+'A revoked device has no living session and gets no new one.';
 
 COMMENT ON COLUMN roost.devices.created_at IS 'When it was first seen.';
 
@@ -110,9 +114,11 @@ COMMENT ON COLUMN roost.extension_connections.editor IS 'Editor, such as vscode.
 
 COMMENT ON COLUMN roost.extension_connections.version IS 'Version of the extension.';
 
-COMMENT ON COLUMN roost.extension_connections.workspace_path IS 'Folder that is open in the editor.';
+COMMENT ON COLUMN roost.extension_connections.workspace_path IS
+'Folder that is open in the editor.';
 
-COMMENT ON COLUMN roost.extension_connections.state IS 'connected or idle by its heartbeat, or closed.';
+COMMENT ON COLUMN roost.extension_connections.state IS
+'connected or idle by its heartbeat, or closed.';
 
 COMMENT ON COLUMN roost.extension_connections.last_heartbeat IS 'Last sign of life.';
 

@@ -1,3 +1,6 @@
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL ROLE roost_owner;
+
 -- Functions over these go along. The next `roost migrate` makes them again.
 DROP TYPE roost.refreshed CASCADE;
 
@@ -14,3 +17,5 @@ DROP TYPE roost.session CASCADE;
 DROP TABLE roost.login_attempts CASCADE;
 
 DROP TABLE roost.sessions CASCADE;
+
+DELETE FROM roost.migration_checksums WHERE id = '0006.sessions';

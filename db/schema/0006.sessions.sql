@@ -1,3 +1,5 @@
+-- depends: 0005.devices
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 CREATE TABLE roost.sessions (
@@ -25,7 +27,8 @@ CREATE TABLE roost.sessions (
 COMMENT ON TABLE roost.sessions IS
 'Sign-ins. A session is a family of refresh tokens: one is current, and all end with it.';
 
-COMMENT ON COLUMN roost.sessions.id IS 'Time-ordered identifier; named in access and refresh tokens.';
+COMMENT ON COLUMN roost.sessions.id IS
+'Time-ordered identifier; named in access and refresh tokens.';
 
 COMMENT ON COLUMN roost.sessions.user_id IS 'Who signed in.';
 
@@ -36,9 +39,11 @@ COMMENT ON COLUMN roost.sessions.refresh_token_hash IS 'SHA-256 of the current r
 COMMENT ON COLUMN roost.sessions.previous_refresh_token_hash IS
 'SHA-256 of the one before: good for a short time after rotation, proof of theft after that.';
 
-COMMENT ON COLUMN roost.sessions.refreshed_at IS 'When the current refresh token replaced the one before.';
+COMMENT ON COLUMN roost.sessions.refreshed_at IS
+'When the current refresh token replaced the one before.';
 
-COMMENT ON COLUMN roost.sessions.user_agent IS 'Client software at sign-in, at most 200 characters.';
+COMMENT ON COLUMN roost.sessions.user_agent IS
+'Client software at sign-in, at most 200 characters.';
 
 COMMENT ON COLUMN roost.sessions.created_at IS 'When the person signed in.';
 
@@ -73,6 +78,8 @@ GRANT UPDATE (device_id, revoked_at) ON roost.sessions TO roost_api;
 -- Failed sign-ins, counted before the password is checked so that parallel guesses can't outrun it.
 CREATE TABLE roost.login_attempts (
     subject text PRIMARY KEY,
+    -- It starts again after an hour without an attempt, so the limit of the type is far away.
+    -- squawk-ignore prefer-bigint-over-int
     failures integer NOT NULL DEFAULT 0,
     last_attempt_at timestamptz NOT NULL DEFAULT now(),
     blocked_until timestamptz,

@@ -1,3 +1,5 @@
+-- depends: 0006.sessions
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 -- History is lost for all topics at once (a database restored from a backup), so the epoch belongs
@@ -17,9 +19,9 @@ COMMENT ON COLUMN realtime.log.epoch IS
 
 INSERT INTO realtime.log (epoch) VALUES (left(replace(gen_random_uuid()::text, '-', ''), 12));
 
--- The row gives out the topic's offsets. Its lock is held to the end of the writer's transaction, so
--- within a topic the order of offsets is the order of commits, without gaps; topics do not wait for
--- each other. A conversation's own row does this for conversation:<id>, so it has none here.
+-- The row gives out the topic's offsets. Its lock is held to the end of the writer's transaction,
+-- so within a topic the order of offsets is the order of commits, without gaps; topics do not wait
+-- for each other. A conversation's own row does this for conversation:<id>, so it has none here.
 CREATE TABLE realtime.topics (
     topic text PRIMARY KEY,
     last_offset bigint NOT NULL DEFAULT 0,
@@ -47,7 +49,8 @@ CREATE TABLE realtime.events (
     CONSTRAINT events_event_is_a_name CHECK (event ~ '^[a-z][a-z0-9_.-]{0,99}$')
 ) PARTITION BY RANGE (created_at);
 
-COMMENT ON TABLE realtime.events IS 'What happened, per topic in order. Written by realtime.publish.';
+COMMENT ON TABLE realtime.events IS
+'What happened, per topic in order. Written by realtime.publish.';
 
 COMMENT ON COLUMN realtime.events.id IS 'Time-ordered identifier, sent as meta.id.';
 

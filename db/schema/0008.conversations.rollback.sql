@@ -1,3 +1,6 @@
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL ROLE roost_owner;
+
 -- CASCADE: the functions that name these types come and go with the files below db/functions.
 DROP TYPE roost.participant CASCADE;
 
@@ -16,3 +19,5 @@ DROP FUNCTION roost.conversation_role(uuid) CASCADE;
 DROP TYPE roost.participant_role CASCADE;
 
 DROP TABLE roost.conversations CASCADE;
+
+DELETE FROM roost.migration_checksums WHERE id = '0008.conversations';

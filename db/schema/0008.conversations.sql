@@ -1,3 +1,5 @@
+-- depends: 0007.realtime
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 CREATE TABLE roost.conversations (
@@ -26,7 +28,8 @@ COMMENT ON COLUMN roost.conversations.user_id IS 'Who opened it.';
 
 COMMENT ON COLUMN roost.conversations.title IS 'Title, at most 200 characters.';
 
-COMMENT ON COLUMN roost.conversations.workspace_path IS 'Folder that it is about, at most 4096 characters.';
+COMMENT ON COLUMN roost.conversations.workspace_path IS
+'Folder that it is about, at most 4096 characters.';
 
 COMMENT ON COLUMN roost.conversations.metadata IS 'Free data of the client.';
 
@@ -59,7 +62,8 @@ CREATE TABLE roost.conversation_participants (
     CONSTRAINT conversation_participants_pkey PRIMARY KEY (conversation_id, user_id)
 );
 
-COMMENT ON TABLE roost.conversation_participants IS 'Who takes part in a conversation, and as what.';
+COMMENT ON TABLE roost.conversation_participants IS
+'Who takes part in a conversation, and as what.';
 
 COMMENT ON COLUMN roost.conversation_participants.conversation_id IS 'The conversation.';
 
@@ -70,7 +74,8 @@ COMMENT ON COLUMN roost.conversation_participants.role IS
 
 COMMENT ON COLUMN roost.conversation_participants.joined_at IS 'When they were added.';
 
-COMMENT ON COLUMN roost.conversation_participants.left_at IS 'When they left; empty while they take part.';
+COMMENT ON COLUMN roost.conversation_participants.left_at IS
+'When they left; empty while they take part.';
 
 -- Serves the list of a person's conversations, and the foreign key, which asks for all of them.
 CREATE INDEX conversation_participants_user_id_idx

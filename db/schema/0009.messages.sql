@@ -1,10 +1,13 @@
+-- depends: 0008.conversations
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 CREATE DOMAIN roost.message_content AS jsonb
     CONSTRAINT message_content_is_an_object CHECK (jsonb_typeof(VALUE) = 'object')
     CONSTRAINT message_content_fits_256_kib CHECK (roost.json_fits(VALUE, 262144));
 
-COMMENT ON DOMAIN roost.message_content IS 'Content of a message: a JSON object of at most 256 KiB, as text.';
+COMMENT ON DOMAIN roost.message_content IS
+'Content of a message: a JSON object of at most 256 KiB, as text.';
 
 COMMENT ON CONSTRAINT message_content_is_an_object ON DOMAIN roost.message_content IS
 'Send content as a JSON object, such as {"text": "hello"}.';
@@ -40,7 +43,8 @@ CREATE TABLE roost.messages (
 
 COMMENT ON TABLE roost.messages IS 'Messages of conversations.';
 
-COMMENT ON COLUMN roost.messages.id IS 'Time-ordered identifier, made by the client or the database.';
+COMMENT ON COLUMN roost.messages.id IS
+'Time-ordered identifier, made by the client or the database.';
 
 COMMENT ON COLUMN roost.messages.conversation_id IS 'The conversation.';
 

@@ -1,7 +1,8 @@
--- The catalogue: rules that hold for every table, column and function, new ones included.
+-- The catalogue: rules that hold for every table, column and function, new ones included, also in a
+-- database that other applications share.
 BEGIN;
 
-SELECT plan(26);
+SELECT plan(29);
 
 CREATE FUNCTION pg_temp.is_ours(p_namespace oid)
 RETURNS boolean
@@ -29,29 +30,80 @@ WHERE pg_temp.is_ours(p.pronamespace);
 -- Places
 SELECT is_empty(
     $$
-        SELECT c.relname FROM pg_catalog.pg_class AS c
-        WHERE c.relnamespace = 'public'::regnamespace
-        UNION ALL
-        SELECT p.proname FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace
+        SELECT pg_describe_object(owned.classid, owned.objid, owned.objsubid)
+        FROM pg_catalog.pg_shdepend AS owned
+        JOIN pg_catalog.pg_database AS database
+            ON database.oid = owned.dbid AND database.datname = current_database()
+        JOIN pg_catalog.pg_depend AS placed
+            ON placed.classid = owned.classid
+            AND placed.objid = owned.objid
+            AND placed.refclassid = 'pg_namespace'::regclass
+        WHERE owned.refclassid = 'pg_authid'::regclass
+            AND owned.refobjid IN ('roost_owner'::regrole, 'roost_api'::regrole)
+            AND owned.deptype = 'o'
+            AND NOT pg_temp.is_ours(placed.refobjid)
     $$,
-    'nothing is in public'
+    'nothing of Roost is in public, nor in any schema but its own'
 );
 SELECT is_empty(
     $$ SELECT c.relname FROM pg_catalog.pg_class AS c WHERE c.relnamespace = 'api'::regnamespace $$,
     'api has functions only'
 );
 
--- Rights on schemas and tables
+-- Rights on schemas, tables and types; those on functions are listed below. The row type of a table
+-- keeps no rights of its own, nor does an array: the table's and the element's count.
+SELECT is_empty(
+    $$
+        SELECT owned.what, granted.privilege_type
+        FROM (
+            SELECT
+                format('schema %s', namespace.oid::regnamespace),
+                coalesce(namespace.nspacl, acldefault('n', namespace.nspowner))
+            FROM pg_catalog.pg_namespace AS namespace
+            WHERE pg_temp.is_ours(namespace.oid)
+            UNION ALL
+            SELECT
+                c.oid::regclass::text,
+                coalesce(
+                    c.relacl,
+                    acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner)
+                )
+            FROM pg_catalog.pg_class AS c
+            WHERE pg_temp.is_ours(c.relnamespace)
+            UNION ALL
+            SELECT format('%s.%I', c.oid::regclass, attribute.attname), attribute.attacl
+            FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_attribute AS attribute ON attribute.attrelid = c.oid
+            WHERE pg_temp.is_ours(c.relnamespace)
+            UNION ALL
+            SELECT
+                format('type %s', t.oid::regtype),
+                coalesce(t.typacl, acldefault('T', t.typowner))
+            FROM pg_catalog.pg_type AS t
+            LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+            WHERE pg_temp.is_ours(t.typnamespace)
+                AND t.typcategory <> 'A'
+                AND t.typtype <> 'm'
+                AND (c.relkind = 'c') IS NOT FALSE
+        ) AS owned (what, acl)
+        CROSS JOIN LATERAL aclexplode(owned.acl) AS granted
+        WHERE granted.grantee = 0
+    $$,
+    'nothing is granted to PUBLIC'
+);
 SELECT is_empty(
     format(
         $$
             SELECT namespace.nspname FROM pg_catalog.pg_namespace AS namespace
-            WHERE namespace.nspname !~ '^pg_' AND namespace.nspname <> 'tap'
-                AND has_schema_privilege(%L, namespace.oid, 'CREATE')
+            WHERE has_schema_privilege(%L, namespace.oid, 'CREATE')
+                AND (
+                    pg_temp.is_ours(namespace.oid)
+                    OR NOT has_schema_privilege('public', namespace.oid, 'CREATE')
+                )
         $$,
         caller.role
     ),
-    caller.role || ' may make nothing in any schema'
+    caller.role || ' may make nothing in any schema that is not open to everybody'
 )
 FROM (
     VALUES ('roost_anon'), ('roost_user'), ('roost_service'), ('roost_gateway')
@@ -61,24 +113,36 @@ SELECT is_empty(
         $$
             SELECT c.oid::regclass FROM pg_catalog.pg_class AS c
             JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = c.relnamespace
-            WHERE namespace.nspname !~ '^pg_' AND namespace.nspname <> 'information_schema'
-                AND namespace.nspname <> 'tap'
+            CROSS JOIN (
+                VALUES
+                    ('SELECT'),
+                    ('INSERT'),
+                    ('UPDATE'),
+                    ('DELETE'),
+                    ('TRUNCATE'),
+                    ('REFERENCES'),
+                    ('TRIGGER')
+            ) AS command (name)
+            WHERE namespace.nspname !~ '^pg_'
                 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
                 AND (
-                    has_table_privilege(
-                        %1$L,
-                        c.oid,
-                        'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER'
+                    has_table_privilege(%1$L, c.oid, command.name)
+                    OR (
+                        command.name IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+                        AND has_any_column_privilege(%1$L, c.oid, command.name)
                     )
-                    OR has_any_column_privilege(%1$L, c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+                )
+                AND (
+                    pg_temp.is_ours(c.relnamespace)
+                    OR NOT has_table_privilege('public', c.oid, command.name)
                 )
         $$,
         caller.role
     ),
-    caller.role || ' has no right on any table'
+    caller.role || ' has no right on any table but those that everybody has'
 )
 FROM (
-    VALUES ('public'), ('roost_anon'), ('roost_user'), ('roost_service'), ('roost_gateway')
+    VALUES ('roost_anon'), ('roost_user'), ('roost_service'), ('roost_gateway')
 ) AS caller (role);
 
 -- Row-level security
@@ -98,7 +162,12 @@ SELECT is_empty(
     'every table is owned by roost_owner, to which alone it does not apply'
 );
 SELECT set_eq(
-    'SELECT DISTINCT policy.polrelid::regclass::text FROM pg_catalog.pg_policy AS policy',
+    $$
+        SELECT ours.name FROM our_table AS ours
+        WHERE EXISTS (
+            SELECT FROM pg_catalog.pg_policy AS policy WHERE policy.polrelid = ours.oid
+        )
+    $$,
     $$ VALUES
         ('roost.users'),
         ('roost.devices'),
@@ -109,6 +178,46 @@ SELECT set_eq(
         ('roost.messages')
     $$,
     'the tables of user data have policies: each is probed in policies.sql'
+);
+SELECT is_empty(
+    $$
+        WITH RECURSIVE user_data (oid) AS (
+            SELECT attribute.attrelid
+            FROM pg_catalog.pg_attribute AS attribute
+            WHERE attribute.attname = 'user_id'
+            UNION
+            SELECT 'roost.users'::regclass::oid
+            UNION
+            SELECT c.conrelid
+            FROM user_data
+            JOIN pg_catalog.pg_constraint AS c
+                ON c.confrelid = user_data.oid AND c.contype = 'f'
+        )
+        SELECT ours.name
+        FROM our_table AS ours
+        JOIN user_data ON user_data.oid = ours.oid
+        WHERE NOT EXISTS (
+            SELECT FROM pg_catalog.pg_policy AS policy WHERE policy.polrelid = ours.oid
+        )
+    $$,
+    'they are all that name a user, or belong to something that does'
+);
+SELECT set_eq(
+    $$
+        SELECT ours.name FROM our_table AS ours
+        WHERE NOT has_any_column_privilege('roost_api', ours.oid, 'SELECT, INSERT, UPDATE')
+            AND NOT has_table_privilege('roost_api', ours.oid, 'DELETE, TRUNCATE')
+    $$,
+    $$ VALUES
+        ('realtime.events'),
+        ('realtime.log'),
+        ('realtime.topics'),
+        ('roost.error_codes'),
+        ('roost.login_attempts'),
+        ('roost.migration_checksums'),
+        ('roost.server_secrets')
+    $$,
+    'the functions of api may touch no other table'
 );
 SELECT is_empty(
     $$
@@ -132,7 +241,9 @@ SELECT is_empty(
 );
 SELECT is_empty(
     $$
-        SELECT policy.polname FROM pg_catalog.pg_policy AS policy
+        SELECT ours.name, policy.polname
+        FROM our_table AS ours
+        JOIN pg_catalog.pg_policy AS policy ON policy.polrelid = ours.oid
         WHERE policy.polroles <> ARRAY['roost_api'::regrole::oid] OR NOT policy.polpermissive
     $$,
     'policies are for the functions of api'
@@ -250,6 +361,35 @@ SELECT is_empty(
             ) IS NOT TRUE
     $$,
     'functions of api say what they do, for whom, what they take, answer and refuse, and how'
+);
+SELECT is_empty(
+    $$
+        WITH RECURSIVE carried (function, name, type) AS (
+            SELECT ours.oid, argument.name, argument.type
+            FROM our_function AS ours
+            JOIN pg_catalog.pg_proc AS p ON p.oid = ours.oid
+            CROSS JOIN LATERAL unnest(
+                p.proargnames || ARRAY['its result'],
+                coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype
+            ) AS argument (name, type)
+            WHERE ours.schema = 'api'
+            UNION
+            SELECT carried.function, coalesce(attribute.attname, carried.name), part.type
+            FROM carried
+            JOIN pg_catalog.pg_type AS t ON t.oid = carried.type
+            LEFT JOIN pg_catalog.pg_attribute AS attribute
+                ON attribute.attrelid = t.typrelid
+                AND attribute.attnum > 0
+                AND NOT attribute.attisdropped
+            CROSS JOIN LATERAL (
+                VALUES (attribute.atttypid), (t.typelem), (t.typbasetype)
+            ) AS part (type)
+            WHERE part.type <> 0
+        )
+        SELECT carried.function::regprocedure, carried.name FROM carried
+        WHERE carried.name ~* 'hash|password|secret|token'
+    $$,
+    'functions of api take and give no secrets, nor hashes of them, at any depth'
 );
 
 -- Comments

@@ -1,7 +1,7 @@
 -- Messages: sending, repeating, listing; each kind of caller, each refusal.
 BEGIN;
 
-SELECT plan(48);
+SELECT plan(49);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -94,7 +94,8 @@ SELECT results_eq(
 );
 SELECT results_eq(
     $$
-        SELECT topic, event_offset, event, actor_id, payload ->> 'id', payload -> 'content' ->> 'text'
+        SELECT
+            topic, event_offset, event, actor_id, payload ->> 'id', payload -> 'content' ->> 'text'
         FROM realtime.events
     $$,
     $$ VALUES (
@@ -246,8 +247,22 @@ FROM (
     (', after_seq => 2', NULL)
 ) AS page (arguments, answer);
 
--- list_messages: a page in bytes. A message here has 250,011 with its metadata, so that 17 have more
--- than 4 MiB.
+SELECT throws_ok(
+    calling(
+        'roost_user', '00000000-0000-7000-8000-00000000000b',
+        $$
+            SELECT api.list_messages(
+                '00000000-0000-7000-9000-000000000001', before_seq => 2, after_seq => 0
+            )
+        $$
+    ),
+    'RO302',
+    NULL,
+    'but not in both directions at once'
+);
+
+-- list_messages: a page in bytes. A message here has 250,011 with its metadata, so that 17 have
+-- more than 4 MiB.
 INSERT INTO roost.messages (conversation_id, seq, user_id, content)
 SELECT
     '00000000-0000-7000-9000-000000000002', step.number, '00000000-0000-7000-8000-00000000000a',

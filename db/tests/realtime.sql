@@ -511,19 +511,24 @@ VALUES
 ('user:1', 1, 'long.gone', '{}', now() - interval '9 days'),
 ('user:1', 2, 'not.yet', '{}', now() - interval '6 days');
 SET LOCAL ROLE roost_owner;
-SELECT
-    format(
-        'CREATE TABLE realtime.%I (LIKE realtime.events INCLUDING CONSTRAINTS)',
-        pg_temp.partition_of(days)
-    ),
-    format(
-        'ALTER TABLE realtime.events ATTACH PARTITION realtime.%I FOR VALUES FROM (%L) TO (%L)',
-        pg_temp.partition_of(days),
-        ((now() AT TIME ZONE 'UTC')::date + days)::timestamp AT TIME ZONE 'UTC',
-        ((now() AT TIME ZONE 'UTC')::date + days + 1)::timestamp AT TIME ZONE 'UTC'
-    )
-FROM (VALUES (-20), (-10), (-8), (-7)) AS old (days)
-\gexec
+DO $$
+DECLARE
+    v_days integer;
+BEGIN
+    FOREACH v_days IN ARRAY '{-20,-10,-8,-7}'::integer[] LOOP
+        EXECUTE format(
+            'CREATE TABLE realtime.%I (LIKE realtime.events INCLUDING CONSTRAINTS)',
+            pg_temp.partition_of(v_days)
+        );
+        EXECUTE format(
+            'ALTER TABLE realtime.events ATTACH PARTITION realtime.%I FOR VALUES FROM (%L) TO (%L)',
+            pg_temp.partition_of(v_days),
+            ((now() AT TIME ZONE 'UTC')::date + v_days)::timestamp AT TIME ZONE 'UTC',
+            ((now() AT TIME ZONE 'UTC')::date + v_days + 1)::timestamp AT TIME ZONE 'UTC'
+        );
+    END LOOP;
+END;
+$$;
 RESET ROLE;
 INSERT INTO realtime.events (topic, event_offset, event, payload, created_at)
 VALUES ('user:1', 3, 'with.its.day', '{}', now() - interval '10 days');

@@ -1,7 +1,7 @@
 -- Sessions: throttled sign-in, rotation of refresh tokens, ending sessions, listing one's own.
 BEGIN;
 
-SELECT plan(104);
+SELECT plan(117);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -61,6 +61,7 @@ SELECT throws_ok(
 )
 FROM (
     VALUES
+        ('SELECT roost.begin_call(''anon'', NULL)'),
         ('SELECT roost.begin_sign_in(''ada@example.com'', ''192.0.2.1'')'),
         ('SELECT roost.begin_sign_up(''x@example.com'', ''192.0.2.1'')'),
         ('SELECT roost.finish_sign_in(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)'),
@@ -93,6 +94,53 @@ SELECT is(
     'and every session still lives'
 );
 SELECT is_empty('SELECT FROM roost.login_attempts', 'and no attempt was counted');
+
+-- begin_call
+CREATE FUNCTION pg_temp.identity()
+RETURNS text
+LANGUAGE sql
+RETURN concat_ws(
+    ' ',
+    right(current_setting('roost.user_id', true), 2),
+    right(current_setting('roost.device_id', true), 2),
+    right(current_setting('roost.session_id', true), 2)
+);
+SELECT is(
+    concat_ws(
+        ' ',
+        as_caller(
+            'roost_gateway',
+            NULL,
+            format('SELECT roost.begin_call(%L, %L)', kind.name, kind.session_id)
+        ),
+        nullif(pg_temp.identity(), '')
+    ),
+    kind.answer,
+    format('begin_call answers a caller''s role: %s', kind.name)
+)
+FROM (
+    VALUES
+        ('anon', NULL, 'roost_anon'),
+        ('service', NULL, 'roost_service'),
+        ('anon', '00000000-0000-7000-8000-0000000000aa', 'roost_anon'),
+        ('user', '00000000-0000-7000-8000-0000000000aa', 'roost_user 0a da aa')
+) AS kind (name, session_id, answer);
+SELECT throws_ok(
+    calling('roost_gateway', NULL, format('SELECT roost.begin_call(%L, %L)', bad.name, bad.id)),
+    bad.sqlstate,
+    NULL,
+    format('begin_call refuses %s with session %s', bad.name, bad.id)
+)
+FROM (
+    VALUES
+        ('user', '00000000-0000-7000-8000-0000000000ff', 'RO102'),
+        ('user', NULL, 'RO102'),
+        ('owner', '00000000-0000-7000-8000-0000000000bb', '20000'),
+        (NULL, '00000000-0000-7000-8000-0000000000bb', '20000')
+) AS bad (name, id, sqlstate);
+SELECT is(pg_temp.identity(), '0a da aa', 'and the identity is what it was');
+SELECT set_config('roost.' || setting.name, '', true)
+FROM (VALUES ('user_id'), ('device_id'), ('session_id')) AS setting (name);
 
 -- begin_sign_in
 SELECT is(

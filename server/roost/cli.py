@@ -4,9 +4,11 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import os
 import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -15,14 +17,30 @@ import uvloop
 
 import roost
 from roost.database.embedded import EmbeddedError, EmbeddedInUseError, EmbeddedPostgres
-from roost.database.migrations import MigrationError, check, migrate, status
+from roost.database.migration_files import MigrationError
+from roost.database.migrations import check
 from roost.errors import RoostError
+from roost.migration_commands import (
+    CHANGED,
+    DIFFERS,
+    OK,
+    PENDING,
+    UNKNOWN,
+    Command,
+    bring_up,
+    run_adopt,
+    run_migrate,
+    run_new,
+    run_rollback,
+    run_sqitch,
+    run_sql,
+    run_status,
+    run_verify,
+    say,
+)
 from roost.settings import Settings, SettingsError
 
-OK = 0
 FAILED = 1
-BEHIND = 3
-AHEAD = 4
 
 ENVIRONMENT = """\
 environment:
@@ -32,6 +50,10 @@ environment:
   ROOST_DATA_DIR  folder of the embedded PostgreSQL (.roost)
   ROOST_HOST      address to serve on (127.0.0.1)
   ROOST_PORT      port to serve on (8787)
+  ROOST_MIGRATION_LOCK_TIMEOUT_MS
+                  how long a statement of a migration may wait for a lock (5000)
+  ROOST_MIGRATION_STATEMENT_TIMEOUT_MS
+                  how long it may take (600000)
 """
 
 EXIT_CODES = "exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage"
@@ -44,17 +66,26 @@ class CommandError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     options = _parser().parse_args(arguments)
-    command: Callable[[Settings, argparse.Namespace], int] = options.command
+
+    def run(settings: Settings) -> int:
+        code: int = options.command(settings, options)
+        sys.stdout.flush()
+        return code
+
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return command(Settings.from_environment(), options)
+        return run(Settings.from_environment())
     except (CommandError, SettingsError, EmbeddedError, MigrationError) as error:
         return _fail(str(error))
     except RoostError as error:
         return _fail(" ".join(filter(None, (error.message, error.details, error.hint))))
+    except BrokenPipeError:
+        # Whoever reads has seen enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         # To be ended is how serving ends; anything else was broken off.
-        return OK if command in (_up, _serve) else 128 + signal.SIGINT
+        return OK if options.command in (_up, _serve) else 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,37 +106,99 @@ def _parser() -> argparse.ArgumentParser:
         subparser = commands.add_parser(
             name,
             help=summary,
-            description=f"{summary}. {detail}",
+            description=textwrap.fill(f"{summary}. {detail}", 78),
             epilog=f"{ENVIRONMENT}\n{exit_codes}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         subparser.set_defaults(command=command)
         return subparser
 
+    def add_target(subparser: argparse.ArgumentParser, to: str) -> argparse._MutuallyExclusiveGroup:
+        subparser.add_argument(
+            "--dry-run", action="store_true", help="print the SQL instead, in order"
+        )
+        group = subparser.add_mutually_exclusive_group()
+        group.add_argument("--to", metavar="ID", help=to)
+        return group
+
     add(
         "up",
         _up,
         "Migrate and serve",
-        "Starts an embedded PostgreSQL unless the\n"
+        "Starts an embedded PostgreSQL unless the "
         "environment names a server. Ctrl-C or SIGTERM ends it.",
     )
     add(
         "serve",
         _serve,
         "Serve without migrating",
-        "Refuses a database that is not\nmigrated, or that is newer than this version.",
+        "Refuses a database that is not migrated, or that is newer than this version.",
     )
-    add(
-        "migrate", _migrate, "Bring the database to this version", "Does nothing where it is there."
+    command = add(
+        "migrate",
+        _on_database(run_migrate, may_make=True),
+        "Bring the database to this version",
+        "Does nothing where it is there.",
     )
+    add_target(command, "stop after this migration or at this release")
+    command = add(
+        "rollback",
+        _on_database(run_rollback),
+        "Undo the last migration",
+        "What its tables hold is lost: take a backup "
+        "first. Where just the migrations of a release are left, its functions and triggers "
+        "are put back.",
+    )
+    which = add_target(command, "undo all that came after this migration or release")
+    which.add_argument("--all", action="store_true", help="undo everything")
     add(
         "status",
-        _status,
-        "Compare the database with this version",
-        "Changes nothing.",
-        f"exit codes: {OK} up to date, {FAILED} cannot be asked,"
-        f" {BEHIND} behind: run roost migrate,\n"
-        f"            {AHEAD} newer than this version, or a migration was edited",
+        _on_database(run_status),
+        "Compare what is applied with this version",
+        "Changes nothing. A line for each file: "
+        "applied, pending (to apply), changed (edited since it was applied) or unknown (applied "
+        "by a newer version).",
+        f"exit codes: {OK} up to date, {FAILED} cannot be asked, {PENDING} pending: run roost"
+        f" migrate,\n            {UNKNOWN} unknown: install a newer version,"
+        f" {CHANGED} changed: restore the file",
+    )
+    add(
+        "verify",
+        _on_database(run_verify),
+        "Compare the database itself with this version",
+        "Changes nothing. Tables, columns, "
+        "constraints, indexes, policies, functions, triggers, types, rights, roles and checksums. "
+        "A line for each that is missing, extra or differs.",
+        f"exit codes: {OK} all is as it should be, {FAILED} cannot be asked, {DIFFERS} it is not",
+    )
+    command = add(
+        "sql",
+        run_sql,
+        "Print all SQL that an installation runs, in order",
+        "Needs no database.",
+    )
+    command.add_argument("--to", metavar="ID", help="up to this migration or release")
+    command = add(
+        "new",
+        run_new,
+        "Begin a migration",
+        "Makes the file, its rollback and its verify script.",
+    )
+    command.add_argument("name", metavar="NAME", help="what it does: add_messages_language")
+    command = add(
+        "sqitch",
+        run_sqitch,
+        "Write a sqitch project of the same files",
+        "Replaces the one that is there.",
+    )
+    command.add_argument(
+        "folder", metavar="FOLDER", nargs="?", default="build/sqitch", help="(build/sqitch)"
+    )
+    add(
+        "adopt",
+        _on_database(run_adopt),
+        "Take over a database from sqitch",
+        "Marks in yoyo's tables what sqitch has deployed.",
     )
     demo = add(
         "demo",
@@ -119,40 +212,40 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(settings: Settings, _options: argparse.Namespace) -> int:
     with _database(settings, shared=False) as (conninfo, postgres):
-        migrate(conninfo, _say)
+        bring_up(settings, conninfo)
         _run_server(settings, conninfo, postgres)
     return OK
 
 
 def _serve(settings: Settings, _options: argparse.Namespace) -> int:
+    _refuse_no_database(settings)
     with _database(settings) as (conninfo, postgres):
         check(conninfo)
         _run_server(settings, conninfo, postgres)
     return OK
 
 
-def _migrate(settings: Settings, _options: argparse.Namespace) -> int:
-    with _database(settings) as (conninfo, _postgres):
-        migrate(conninfo, _say)
-    _say("The database is up to date")
-    return OK
+def _on_database(
+    command: Command, *, may_make: bool = False
+) -> Callable[[Settings, argparse.Namespace], int]:
+    """may_make -- whether to make an embedded PostgreSQL where there is none"""
+
+    def run(settings: Settings, options: argparse.Namespace) -> int:
+        if getattr(options, "dry_run", False) or not may_make:
+            _refuse_no_database(settings)
+        with _database(settings) as (conninfo, _postgres):
+            return command(settings, conninfo, options)
+
+    return run
 
 
-def _status(settings: Settings, _options: argparse.Namespace) -> int:
-    with _database(settings) as (conninfo, _postgres):
-        found = status(conninfo)
-    for meaning, names in (
-        ("applied", found.applied),
-        ("to apply", found.pending),
-        ("to apply", found.changed),
-        ("edited", found.edited),
-        ("unknown", found.unknown),
-    ):
-        for name in names:
-            print(f"{meaning:9} {name}")
-    if found.edited or found.unknown:
-        return AHEAD
-    return OK if found.up_to_date else BEHIND
+def _refuse_no_database(settings: Settings) -> None:
+    """For what only makes sense where there is one: so none is made."""
+    if settings.database_url is None and not (settings.data_dir / "postgres").exists():
+        raise CommandError(
+            f"there is no database in {settings.data_dir}: set DATABASE_URL, or make one with"
+            " roost migrate"
+        )
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:
@@ -172,7 +265,7 @@ def _database(
     if settings.database_url is not None:
         yield settings.database_url, None
         return
-    postgres = EmbeddedPostgres(settings.data_dir, announce=_say)
+    postgres = EmbeddedPostgres(settings.data_dir, announce=say)
     try:
         postgres.start()
     except EmbeddedInUseError:
@@ -217,7 +310,7 @@ async def _keep_running(postgres: EmbeddedPostgres) -> None:
     while True:
         await asyncio.sleep(0.5)
         if not postgres.running:
-            _say("PostgreSQL has ended unexpectedly: starting it again")
+            say("PostgreSQL has ended unexpectedly: starting it again")
             await asyncio.to_thread(postgres.start)
 
 
@@ -226,7 +319,7 @@ def _welcome(address: str) -> None:
     found = shutil.which("roost")
     if found is not None and Path(found).resolve() == Path(command).resolve():
         command = "roost"
-    _say(
+    say(
         f"Roost is at {address}. Ctrl-C ends it.\n\n"
         f"  A first call: curl -H 'Content-Type: application/json' -d '{{}}' {address}/rpc/ping\n"
         f"  The demo:     {command} demo --url {address}\n"
@@ -249,10 +342,6 @@ def _listen_error(settings: Settings, error: OSError) -> str:
 def _fail(line: str) -> int:
     print(f"roost: {line}", file=sys.stderr)
     return FAILED
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

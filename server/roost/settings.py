@@ -42,6 +42,8 @@ class Settings:
     access_token_seconds: int = 3600
     refresh_token_days: int = 30
     statement_timeout_ms: int = 10_000
+    migration_lock_timeout_ms: int = 5_000
+    migration_statement_timeout_ms: int = 600_000
     max_body_bytes: int = 1_048_576
     db_connections: int = 8
     cors_origins: tuple[str, ...] = ("*",)
@@ -81,6 +83,15 @@ class Settings:
             ),
             statement_timeout_ms=number(
                 "ROOST_STATEMENT_TIMEOUT_MS", default.statement_timeout_ms, 100, 600_000
+            ),
+            migration_lock_timeout_ms=number(
+                "ROOST_MIGRATION_LOCK_TIMEOUT_MS", default.migration_lock_timeout_ms, 0, 86_400_000
+            ),
+            migration_statement_timeout_ms=number(
+                "ROOST_MIGRATION_STATEMENT_TIMEOUT_MS",
+                default.migration_statement_timeout_ms,
+                0,
+                86_400_000,
             ),
             max_body_bytes=number(
                 "ROOST_MAX_BODY_BYTES", default.max_body_bytes, 1_024, 1_073_741_824

@@ -98,12 +98,12 @@ REVOKE ALL ON FUNCTION api.add_participant(uuid, uuid, roost.participant_role) F
 GRANT EXECUTE ON FUNCTION api.add_participant(uuid, uuid, roost.participant_role) TO roost_user;
 
 COMMENT ON FUNCTION api.add_participant(uuid, uuid, roost.participant_role) IS
-'Adds a person to a conversation. Others in it get participant.added, the person conversation.added in
-their inbox. Adding somebody again in the same role changes nothing and answers the same.
+'Adds a person to a conversation. Others in it get participant.added, the person conversation.added
+in their inbox. Adding somebody again in the same role changes nothing and answers the same.
 
 Callers: admins and the owner of the conversation.
 Arguments: conversation_id. user_id, the person. role, viewer, member or (by the owner) admin.
 Returns: the participant, an object.
 Errors: RO101, RO201 (not your conversation, or no such person), RO202 (role too low), RO301 (takes
 part in another role).
-Example: POST /rpc/add_participant {"conversation_id": "<id>", "user_id": "<id>", "role": "viewer"}';
+Example: POST /rpc/add_participant {"conversation_id": "<id>", "user_id": "<id>"}';

@@ -56,7 +56,7 @@ BEGIN
         conversation.title,
         conversation.workspace_path,
         conversation.metadata,
-        'owner',
+        'owner'::roost.participant_role,
         conversation.last_seq,
         conversation.last_activity,
         conversation.created_at,

@@ -21,8 +21,8 @@ BEGIN
             HINT = 'Send both before_activity and before_id, from the last row of the page before.';
     END IF;
 
-    -- Sorted from the person's own conversations: an index by activity would have to be written with
-    -- every message.
+    -- Sorted from the person's own conversations: an index by activity would have to be written
+    -- with every message.
     RETURN QUERY
     SELECT
         conversation.id,

@@ -1,5 +1,5 @@
--- The one funnel of every access check of a conversation. An outsider learns no more than from an id
--- that does not exist.
+-- The one funnel of every access check of a conversation. An outsider learns no more than from an
+-- id that does not exist.
 CREATE OR REPLACE FUNCTION roost.require_role(
     p_conversation_id uuid,
     p_role roost.participant_role

@@ -50,8 +50,8 @@ BEGIN
         END IF;
     END IF;
 
-    -- One row lock gives the message its seq and its event the offset, and holds both to the commit.
-    -- The policy lets members through and nobody else.
+    -- One row lock gives the message its seq and its event the offset, and holds both to the
+    -- commit. The policy lets members through and nobody else.
     UPDATE roost.conversations AS conversation
     SET last_seq = conversation.last_seq + 1, last_activity = now()
     WHERE conversation.id = send_message.conversation_id

@@ -1,6 +1,6 @@
 -- A day that has rows in the default partition already gets no partition of its own any more: its
--- rows would have to be moved with all readers and writers shut out, for as long as that takes. They
--- stay where they are. Such a day is rare, since partitions are made days ahead.
+-- rows would have to be moved with all readers and writers shut out, for as long as that takes.
+-- They stay where they are. Such a day is rare, since partitions are made days ahead.
 CREATE OR REPLACE FUNCTION realtime.missing_partitions(p_days_ahead integer)
 RETURNS SETOF date
 LANGUAGE sql

@@ -1,5 +1,5 @@
--- The row lock that the UPDATE takes is held to the end of the transaction. Two writers of one topic
--- thus commit in the order of their offsets; a rollback gives its offset back.
+-- The row lock that the UPDATE takes is held to the end of the transaction. Two writers of one
+-- topic thus commit in the order of their offsets; a rollback gives its offset back.
 CREATE OR REPLACE FUNCTION realtime.publish(p_topic text, p_event text, p_payload json)
 RETURNS bigint
 LANGUAGE plpgsql

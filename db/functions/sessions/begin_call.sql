@@ -11,16 +11,13 @@ VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    v_identity text;
 BEGIN
     CASE p_role
         WHEN 'user' THEN
-            SELECT
-                set_config('roost.session_id', session.id::text, true)
-                || set_config('roost.user_id', session.user_id::text, true)
-                || set_config('roost.device_id', session.device_id::text, true)
-            INTO v_identity
+            PERFORM
+                set_config('roost.session_id', session.id::text, true),
+                set_config('roost.user_id', session.user_id::text, true),
+                set_config('roost.device_id', session.device_id::text, true)
             FROM roost.sessions AS session
             WHERE session.id = p_session_id
                 AND session.revoked_at IS NULL
@@ -35,6 +32,12 @@ BEGIN
             RETURN 'roost_anon';
         WHEN 'service' THEN
             RETURN 'roost_service';
+        ELSE
+            RAISE EXCEPTION USING
+                ERRCODE = 'case_not_found',
+                MESSAGE = 'There is no such kind of caller.',
+                DETAIL = format('Kind: %s', coalesce(p_role, 'null')),
+                HINT = 'Ask for anon, user or service.';
     END CASE;
 END;
 $$;

@@ -10,8 +10,8 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c_longest_wait CONSTANT interval := '15 minutes';
-    c_memory CONSTANT interval := '1 hour';
+    c_longest_wait CONSTANT interval := interval '15 minutes';
+    c_memory CONSTANT interval := interval '1 hour';
     v_failures integer;
     v_blocked_until timestamptz;
 BEGIN

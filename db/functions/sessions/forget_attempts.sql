@@ -1,6 +1,6 @@
--- What nobody came back to is forgotten in passing: an attempt makes at most two rows and removes up
--- to ten, so they can't pile up. Rows in use elsewhere are left to the next one. Called after the
--- charges, so that nobody waits for a row while holding the rows that go.
+-- What nobody came back to is forgotten in passing: an attempt makes at most two rows and removes
+-- up to ten, so they can't pile up. Rows in use elsewhere are left to the next one. Called after
+-- the charges, so that nobody waits for a row while holding the rows that go.
 CREATE OR REPLACE FUNCTION roost.forget_attempts()
 RETURNS void
 LANGUAGE sql

@@ -17,7 +17,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c_grace CONSTANT interval := '10 seconds';
+    c_grace CONSTANT interval := interval '10 seconds';
     v_session roost.sessions;
     v_user roost.users;
     v_outcome roost.refresh_outcome;
@@ -86,7 +86,7 @@ BEGIN
 
     IF v_outcome IN ('rotated', 'repeated') THEN
         v_refreshed.session :=
-            (v_session.id, v_session.device_id, roost.describe_auth_user(v_user));
+            (v_session.id, v_session.device_id, roost.describe_auth_user(v_user))::roost.signed_in;
     END IF;
 
     RETURN v_refreshed;

@@ -1,4 +1,5 @@
--- Says why a session is not accepted. Apart from begin_call, so that the path of every call is short.
+-- Says why a session is not accepted. Apart from begin_call, so that the path of every call is
+-- short.
 CREATE OR REPLACE FUNCTION roost.refuse_session(p_session_id uuid)
 RETURNS void
 LANGUAGE plpgsql

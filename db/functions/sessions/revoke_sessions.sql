@@ -9,9 +9,10 @@
 --     7. extension_connections
 --
 -- So what is published about a device is published before sessions are touched, and nothing that
--- holds a session takes anything but sessions and connections. Whoever comes from the wrong side does
--- not wait: SKIP LOCKED (refresh_session). A foreign key locks the row that it points to FOR KEY
--- SHARE, which waits only for somebody who deletes that row, changes its key or has it FOR UPDATE.
+-- holds a session takes anything but sessions and connections. Whoever comes from the wrong side
+-- does not wait: SKIP LOCKED (refresh_session). A foreign key locks the row that it points to FOR
+-- KEY SHARE, which waits only for somebody who deletes that row, changes its key or has it FOR
+-- UPDATE.
 --
 -- Here: two that end overlapping sets (sign-out everywhere from two devices) can't wait for each
 -- other.
