@@ -312,10 +312,10 @@ def quietly(conninfo: str) -> psycopg.Connection[tuple[Any, ...]]:
     return psycopg.connect(safe, autocommit=True)
 
 
-@pytest.fixture(params=["postgres", "deployer"])
-def by(request: pytest.FixtureRequest) -> str:
-    """Who migrates: a superuser, and somebody with just the rights for it."""
-    return str(request.param)
+@pytest.fixture
+def by(server: EmbeddedPostgres) -> str:
+    """Who migrates: a superuser on 15, and somebody with just the rights for it on 18."""
+    return "postgres" if isinstance(server, Postgres15) else "deployer"
 
 
 @pytest.fixture
