@@ -1,9 +1,14 @@
 # Needs Python 3.11 or newer and make. Everything else is fetched into .venv and tests/javascript.
 PYTHON ?= python3
-BENCH ?= calls relay
+BENCH ?= calls relay conversations search
+# How many processes share the tests: a number, or one for each processor. 0 runs them in one.
+WORKERS ?= logical
 
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# A process that has nothing left takes half of what another still has: files take from no time to
+# minutes, and servers are started once a process, so that more than a few of them gain nothing.
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=worksteal
 JAVASCRIPT := tests/javascript
 SOURCES := server tests tools bench db/schema/post-apply.py
 SQL := db/schema db/functions db/triggers db/tests tests/tap
@@ -11,7 +16,7 @@ SQL := db/schema db/functions db/triggers db/tests tests/tap
 MIGRATIONS := $(filter-out %.rollback.sql,$(wildcard db/schema/*.sql))
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-db check lint debian sqitch catalogue release bench clean
+.PHONY: help install run test test-db check lint debian sqitch catalogue docs release bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -22,7 +27,7 @@ run: install ## Serve, on an embedded PostgreSQL unless DATABASE_URL or PG* say 
 	@exec $(BIN)/roost up
 
 test: install .venv/node $(JAVASCRIPT)/node_modules/installed ## Run every test: SQL, Python, JavaScript
-	@$(BIN)/pytest -m "not debian"
+	@$(PYTEST) -m "not debian"
 
 # `test` looks at neither variable: a DATABASE_URL may be there for `run`.
 test-db: install .venv/node $(JAVASCRIPT)/node_modules/installed ## Run db/tests alone; PG_BIN=<folder> or DATABASE_URL=<server>
@@ -30,7 +35,7 @@ test-db: install .venv/node $(JAVASCRIPT)/node_modules/installed ## Run db/tests
 		$(BIN)/pytest --verbose tests/test_sql.py::test_sql
 
 check: lint debian .venv/node $(JAVASCRIPT)/node_modules/installed ## Everything that CI runs: lint, then all tests
-	@$(BIN)/pytest
+	@$(PYTEST)
 
 lint: install ## Style, types and SQL, without a server
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -48,6 +53,9 @@ sqitch: install ## Write build/sqitch, the same migrations as a sqitch project
 
 catalogue: install ## Write db/catalogue.txt anew, after a change below db/
 	@$(BIN)/python -m tools.catalogue
+
+docs: install ## Write the reference pages that follow from the database anew
+	@$(BIN)/python -m tools.reference
 
 release: install ## Freeze the migrations of this version: the last step before its tag
 	@$(BIN)/python -m tools.release

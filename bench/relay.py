@@ -77,7 +77,7 @@ async def _latencies(url: str) -> tuple[list[float], list[float], str, str]:
                 "send_message", conversation_id=conversation["id"], content={"text": "x" * 200}
             )
             answered = time.perf_counter()
-            _, _, arrived = await receiver.next()
+            arrived = (await receiver.next()).when
             if number >= 50:
                 from_call.append((arrived - started) * 1000)
                 from_answer.append((arrived - answered) * 1000)

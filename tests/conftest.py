@@ -1,6 +1,8 @@
 """The servers and databases that tests run on. A fixture is named after what it gives."""
 
+import contextlib
 import functools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -8,12 +10,15 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+import sqlparse
 
 from roost.database.embedded import EmbeddedPostgres
 from roost.database.migrations import migrate
+from roost.database.system_user import SystemUserError, system_user
 from tests.serving import Client, serving
 from tests.support import (
     REPOSITORY,
+    SUMMARY,
     Postgres15,
     Postgres16,
     Postgres17,
@@ -25,9 +30,37 @@ from tests.support import (
 TEMPLATE = "template_roost"
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before several processes start servers, which would all want to make the user for them."""
+    if session.config.getoption("numprocesses", 0) and os.geteuid() == 0:
+        # Who needs a server will say that there is none.
+        with contextlib.suppress(SystemUserError):
+            system_user(print)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests have recorded, in whichever process they ran."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and report.when == "call":
+                for name, text in report.user_properties:
+                    if name == SUMMARY:
+                        terminalreporter.section(report.nodeid)
+                        terminalreporter.write_line(str(text))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def each_text_is_split_once() -> Iterator[None]:
+    """Hundreds of tests migrate the same files, and reading them takes longer than running them."""
+    split = functools.lru_cache(maxsize=1024)(sqlparse.split)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlparse, "split", lambda *args, **options: list(split(*args, **options)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """The embedded PostgreSQL 18, one for the whole run."""
+    """The embedded PostgreSQL 18, one for the whole run, or for each process of it."""
     with running(EmbeddedPostgres) as server:
         yield server
 

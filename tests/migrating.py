@@ -76,11 +76,9 @@ def add_migration(files: Path, name: str, text: str, rollback: str) -> None:
     folder = files / "schema"
     earlier = [path.stem for path in folder.glob("????.*.sql") if path.stem < name]
     previous = max(stem for stem in earlier if not stem.endswith(".rollback"))
+    rollback = f"{rollback}\nDELETE FROM roost.migration_checksums WHERE id = '{name}';"
     if "transactional: false" not in text:
-        text = f"{SEARCH_PATH}{text}"
-        rollback = (
-            f"{SEARCH_PATH}{rollback}\nDELETE FROM roost.migration_checksums WHERE id = '{name}';"
-        )
+        text, rollback = f"{SEARCH_PATH}{text}", f"{SEARCH_PATH}{rollback}"
     (folder / f"{name}.sql").write_text(f"-- depends: {previous}\n{text}\n")
     (folder / f"{name}.rollback.sql").write_text(f"{rollback}\n")
 

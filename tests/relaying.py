@@ -94,24 +94,65 @@ class Database:
         )
 
     async def conversation(self, *people: Person) -> str:
+        """A new conversation, which is the first one's."""
         conversation_id = str(uuid.uuid4())
-        await self.run(
-            "INSERT INTO roost.conversations (id, user_id) VALUES (%s, %s)",
-            conversation_id,
-            people[0].user_id,
-        )
-        for person in people:
+        # Whoever opens it and who owns it are looked at together, at commit.
+        async with self.connection.transaction():
             await self.run(
-                "INSERT INTO roost.conversation_participants (conversation_id, user_id)"
-                " VALUES (%s, %s)",
+                "INSERT INTO roost.conversations (id, user_id) VALUES (%s, %s)",
                 conversation_id,
-                person.user_id,
+                people[0].user_id,
             )
+            for person in people:
+                await self.run(
+                    "INSERT INTO roost.conversation_participants (conversation_id, user_id, role)"
+                    " VALUES (%s, %s, %s)",
+                    conversation_id,
+                    person.user_id,
+                    "owner" if person is people[0] else "member",
+                )
         return conversation_id
 
-    async def publish(self, topic: str, payload: str = "{}", event: str = "note.made") -> int:
-        ((offset,),) = await self.run("SELECT realtime.publish(%s, %s, %s)", topic, event, payload)
+    async def publish(
+        self,
+        topic: str,
+        payload: str = "{}",
+        event: str = "note.made",
+        *,
+        about: int | None = None,
+        revokes: str | None = None,
+    ) -> int:
+        ((offset,),) = await self.run(
+            "SELECT realtime.publish(%s, %s, %s, %s, %s)", topic, event, payload, about, revokes
+        )
         return int(offset)
+
+    async def remove(self, person: Person, topic: str) -> int:
+        """Ends somebody's part in a conversation; the offset that says so."""
+        async with self.connection.transaction():
+            await self.run(
+                "UPDATE roost.conversation_participants SET left_at = now()"
+                " WHERE 'conversation:' || conversation_id = %s AND user_id = %s",
+                topic,
+                person.user_id,
+            )
+            return await self.publish(topic, event="participant.removed", revokes=person.user_id)
+
+    async def add_back(self, person: Person, topic: str, history_after: int = 0) -> int:
+        """Takes somebody into a conversation again, who sees what is behind an offset."""
+        async with self.connection.transaction():
+            await self.run(
+                "UPDATE roost.conversation_participants"
+                " SET left_at = NULL, history_after_seq = %s"
+                " WHERE 'conversation:' || conversation_id = %s AND user_id = %s",
+                history_after,
+                topic,
+                person.user_id,
+            )
+            return await self.publish(topic, event="participant.added")
+
+    async def broadcast(self, topic: str, payload: str = "{}", event: str = "typing") -> None:
+        await self.run("SELECT realtime.broadcast(%s, %s, %s)", topic, event, payload)
 
     async def publish_many(self, topic: str, number: int, size: int = 0) -> None:
         await self.run(
@@ -206,6 +247,13 @@ class Phone:
 
     async def offsets(self, number: int) -> list[int]:
         return [event["meta"]["offset"] for event in await self.events(number)]
+
+    async def is_ended(self, topic: str, code: str) -> None:
+        """The next two messages have to say that a channel has ended."""
+        system, error = await self.receive(), await self.receive()
+        assert (system.event, error.event) == ("system", "phx_error"), (system, error)
+        assert {system.topic, error.topic} == {f"realtime:{topic}"}
+        assert system.payload["code"] == error.payload["code"] == code
 
     async def is_answered(self) -> None:
         """The socket is open, and nothing else is on its way on it."""

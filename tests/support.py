@@ -22,6 +22,9 @@ from roost.database.embedded import EmbeddedPostgres
 REPOSITORY = Path(__file__).resolve().parents[1]
 NODE_MODULES = REPOSITORY / "tests" / "javascript" / "node_modules"
 
+# The property of a test, for record_property, that is printed at the end of the run.
+SUMMARY = "summary"
+
 # Nobody needs the data afterwards, so nothing waits for the disk.
 SETTINGS = {
     "fsync": "off",
@@ -29,7 +32,13 @@ SETTINGS = {
     "full_page_writes": "off",
     "shared_buffers": "64MB",
     "max_connections": "200",
+    "min_wal_size": "32MB",
+    "max_wal_size": "64MB",
 }
+
+# Where a system keeps files in memory alone, and how much has to be free there for servers.
+MEMORY = Path("/dev/shm")
+MEMORY_FOR_SERVERS = 2 * 1024**3
 
 
 class OlderPostgres(EmbeddedPostgres):
@@ -76,7 +85,7 @@ class Postgres17(OlderPostgres):
 @contextlib.contextmanager
 def running(server: type[EmbeddedPostgres]) -> Iterator[EmbeddedPostgres]:
     """A server of its own folder, which goes when the server stops."""
-    folder = Path(tempfile.mkdtemp(prefix="roost-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="roost-test-", dir=place_of_servers()))
     postgres = server(folder, settings=SETTINGS)
     try:
         postgres.start()
@@ -84,6 +93,18 @@ def running(server: type[EmbeddedPostgres]) -> Iterator[EmbeddedPostgres]:
     finally:
         postgres.stop()
         shutil.rmtree(folder)
+
+
+def place_of_servers() -> Path | None:
+    """
+    Memory, if there is enough of it, or nothing in particular. A new database is hundreds of files,
+    and nearly every test has one: that can take ten times as long on a disk.
+    """
+    with contextlib.suppress(OSError):
+        free = min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available)
+        if free >= MEMORY_FOR_SERVERS and os.access(MEMORY, os.W_OK | os.X_OK):
+            return MEMORY
+    return None
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ profiler counts them: db/tests, and tests/test_partitions.py for what takes two 
 figures; a function below the floor is a failure that names it and its lines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -14,7 +14,7 @@ from psycopg import sql
 from roost.database.embedded import EmbeddedPostgres
 from roost.database.migrations import migrate
 from tests.debian import DebianPostgres
-from tests.support import new_database, running
+from tests.support import SUMMARY, new_database, running
 from tests.tap import SCHEMA, load_pgtap, sql_tests
 from tests.test_partitions import a_day_that_was_written_to, one_of_two_maintains
 from tests.test_sql import run_sql, tap_failures
@@ -61,7 +61,7 @@ def profiled_database(debian_postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 async def test_every_statement_is_run(
-    profiled_database: str, capsys: pytest.CaptureFixture[str]
+    profiled_database: str, record_property: Callable[[str, object], None]
 ) -> None:
     # What becomes of the transaction makes no difference to the count: every file rolls back.
     for file in sql_tests():
@@ -72,8 +72,7 @@ async def test_every_statement_is_run(
     with psycopg.connect(profiled_database) as connection:
         functions = measure(connection)
         expected = connection.execute(COUNT).fetchone()
-    with capsys.disabled():
-        print(f"\n\n{report(functions)}")
+    record_property(SUMMARY, report(functions))
     assert (len(functions),) == expected
     assert not complaints(functions), "\n".join(complaints(functions))
 
@@ -98,7 +97,7 @@ def test_what_is_not_run_is_named(profiled_database: str) -> None:
     assert planted.run == planted.statements - 1
     assert complaints([planted]) == ["roost.planted(boolean): 75 %, not run: line 4 of its body"]
     # Nor is a function that nothing calls taken for a tested one.
-    assert functions["api.send_message(uuid,jsonb,text,jsonb,uuid,uuid)"].run == 0
+    assert functions["api.send_message(uuid,jsonb,text,jsonb,uuid,uuid,jsonb)"].run == 0
 
 
 def measure(connection: psycopg.Connection[Any]) -> list[Coverage]:

@@ -18,7 +18,10 @@ async def test_the_demo(client: Client, capsys: pytest.CaptureFixture[str]) -> N
     assert await demo.main(f"{client.url}/") == 0
 
     said = capsys.readouterr()
-    assert said.out.endswith("All ten came once and in order, and the next one live.\n")
+    assert "All ten came once and in order, and the next one live.\n" in said.out
+    assert "version 2: all the tests pass\n" in said.out
+    assert "and that grace has 0 unread\n" in said.out
+    assert said.out.endswith("finds 1: all the [tests] pass\n")
     assert said.err == ""
 
 

@@ -469,29 +469,39 @@ def test_printed_sql(
     place: Place,
     folder: Path,
 ) -> None:
-    """As it says: part by part, each in one transaction."""
+    """As it says: part by part, each in one transaction or outside."""
     app = trapped(place)
-    parts = re.split(r"(?m)^(?=-- .*, in one transaction\b)", migration_sql(app.conninfo))
+    parts = re.split(
+        r"(?m)^(?=-- .*, (?:in one|outside a) transaction\b)", migration_sql(app.conninfo)
+    )
     assert len(parts) > 10
     for part in parts:
-        run_psql(app.conninfo, folder, part)
+        run_psql(
+            app.conninfo, folder, part, bare="outside a transaction" in part.partition("\n")[0]
+        )
     assert app.loot == []
     # Nothing but the records, which whoever applies it writes.
     assert contents(app.conninfo).partition("\n[")[0] == clean().partition("\n[")[0]
     for path in sorted((REPOSITORY / "db" / "schema").glob("*.rollback.sql"), reverse=True):
-        run_psql(app.conninfo, folder, path.read_text())
+        migration = path.with_name(path.name.replace(".rollback", "")).read_text()
+        run_psql(
+            app.conninfo,
+            folder,
+            path.read_text(),
+            bare="-- transactional: false" in migration,
+        )
     assert schemas(app.conninfo) == set()
     assert app.loot == []
 
 
-def run_psql(conninfo: str, folder: Path, text: str) -> None:
+def run_psql(conninfo: str, folder: Path, text: str, *, bare: bool) -> None:
     (folder / "part.sql").write_text(text)
     subprocess.run(
         [
             client_program("psql"),
             "--no-psqlrc",
             "--quiet",
-            "--single-transaction",
+            *([] if bare else ["--single-transaction"]),
             "--set=ON_ERROR_STOP=1",
             f"--file={folder / 'part.sql'}",
             f"--dbname={conninfo}",

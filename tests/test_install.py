@@ -152,6 +152,13 @@ def dump(conninfo: str, *options: str) -> list[str]:
     ]
 
 
+def psql_file(conninfo: str, file: Path) -> str:
+    """What psql complains about when it runs a file: in one transaction, where that may be."""
+    migration = file.with_name(file.name.replace(".rollback", "")).read_text()
+    bare = "-- transactional: false" in migration
+    return psql(conninfo, *([] if bare else ["--single-transaction"]), f"--file={file}")
+
+
 def psql(conninfo: str, *options: str | Path) -> str:
     """What psql complains about."""
     run = subprocess.run(
@@ -407,7 +414,7 @@ def test_one_goes_while_another_comes(cluster: EmbeddedPostgres) -> None:
     # The other has got no more than its roles, and finds them there.
     assert roles(cluster) == ROLES
     for file in FILES[1:]:
-        assert psql(second, "--single-transaction", f"--file={file}") == ""
+        assert psql_file(second, file) == ""
 
 
 @OLDEST_AND_NEWEST
@@ -444,20 +451,15 @@ def test_a_dump_is_restored_by_who_made_it(cluster: EmbeddedPostgres) -> None:
 
 
 @OLDEST_AND_NEWEST
-def test_psql_in_one_transaction(cluster: EmbeddedPostgres) -> None:
+def test_psql(cluster: EmbeddedPostgres) -> None:
     conninfo = make_database(cluster, "app")
     for _ in range(2):
         for file in FILES:
-            assert psql(conninfo, "--single-transaction", f"--file={file}") == ""
-        made = dump(conninfo)
+            assert psql_file(conninfo, file) == ""
         for file in ROLLBACKS:
-            assert "ERROR" not in psql(conninfo, "--single-transaction", f"--file={file}")
+            assert "ERROR" not in psql_file(conninfo, file)
         assert dump(conninfo) == []
         assert roles(cluster) == set()
-    assert psql(conninfo, "--single-transaction", *(f"--file={file}" for file in FILES)) == ""
-    assert dump(conninfo) == made
-    psql(conninfo, "--single-transaction", *(f"--file={file}" for file in ROLLBACKS))
-    assert dump(conninfo) == []
     assert roles(cluster) == set()
 
 
@@ -512,7 +514,8 @@ def test_beside_other_applications(cluster: EmbeddedPostgres, folder: Path) -> N
     assert serves(conninfo)
     others = [f"--exclude-schema={schema}" for schema in ("api", "realtime", "roost")]
     ours = [line for line in dump(conninfo, noted, *others) if line not in before]
-    assert [line for line in ours if "roost_" not in line] == []
+    # What they share has one extension more.
+    assert [line for line in ours if not re.search("roost_|pg_trgm", line)] == []
     # Nor are the tool's own tables given away.
     assert rows(conninfo, "SELECT has_schema_privilege('public', 'yoyo', 'USAGE')") == [(False,)]
     assert catalogue_failures(conninfo) == []
@@ -656,9 +659,8 @@ def test_a_server_without_citext(
     conninfo = make_database(cluster, "app")
     (folder / "extension").mkdir()
     if trusted is not None:
-        for path in (cluster.binaries.parent / "share" / "extension").glob("citext*"):
-            text = re.sub(r"(?m)^trusted = .*$", f"trusted = {trusted}", path.read_text())
-            (folder / "extension" / path.name).write_text(text)
+        copy_extension(cluster, folder, "citext", trusted)
+        copy_extension(cluster, folder, "pg_trgm", "true")
     subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
     execute(superuser(conninfo), f"ALTER DATABASE app SET extension_control_path = '{folder}'")
     said = refusal(conninfo)
@@ -671,6 +673,55 @@ def test_a_server_without_citext(
         assert serves(conninfo)
 
 
+def copy_extension(cluster: EmbeddedPostgres, folder: Path, name: str, trusted: str) -> None:
+    (folder / "extension").mkdir(exist_ok=True)
+    for path in (cluster.binaries.parent / "share" / "extension").glob(f"{name}*"):
+        text = re.sub(r"(?m)^trusted = .*$", f"trusted = {trusted}", path.read_text())
+        (folder / "extension" / path.name).write_text(text)
+    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+
+
+@pytest.mark.parametrize("server", [EmbeddedPostgres], indirect=True)
+@pytest.mark.parametrize("trusted", [None, "false"])
+def test_a_server_without_pg_trgm(
+    cluster: EmbeddedPostgres, folder: Path, trusted: str | None
+) -> None:
+    conninfo = make_database(cluster, "app")
+    copy_extension(cluster, folder, "citext", "true")
+    if trusted is not None:
+        copy_extension(cluster, folder, "pg_trgm", trusted)
+    execute(superuser(conninfo), f"ALTER DATABASE app SET extension_control_path = '{folder}'")
+    said = refusal(conninfo)
+    assert "The extension pg_trgm can't be made here" in said
+    assert "postgresql-contrib" in said
+    if trusted is None:
+        copy_extension(cluster, folder, "pg_trgm", "true")
+    for cure in re.findall(r"run (CREATE EXTENSION .*?;)", said):
+        execute(superuser(conninfo), cure)
+    migrate(conninfo)
+    assert serves(conninfo)
+
+
+@OLDEST_AND_NEWEST
+def test_pg_trgm_is_somewhere_else(cluster: EmbeddedPostgres) -> None:
+    conninfo = make_database(cluster, "app")
+    execute(
+        superuser(conninfo),
+        'CREATE SCHEMA "Their Tools"; CREATE EXTENSION pg_trgm WITH SCHEMA "Their Tools"',
+    )
+    said = refusal(conninfo)
+    assert "The extension pg_trgm is not open to Roost" in said
+    for cure in re.findall(r"(?:run )?((?:CREATE|GRANT) .*?;)", said):
+        execute(superuser(conninfo), cure)
+    migrate(conninfo)
+    assert serves(conninfo)
+    suggested = 'SELECT roost.suggest_words(\'[{"words": "heron", "is_exact": false}]\', NULL)'
+    assert rows(superuser(conninfo), suggested) == [(None,)]
+    roll_back(conninfo)
+    where = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'"
+    assert rows(conninfo, where) == [('"Their Tools"',)]
+
+
 @OLDEST_AND_NEWEST
 def test_a_database_that_opens_nothing_by_default(cluster: EmbeddedPostgres) -> None:
     conninfo = make_database(cluster, "app")
@@ -679,10 +730,11 @@ def test_a_database_that_opens_nothing_by_default(cluster: EmbeddedPostgres) -> 
         "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"
         " ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM PUBLIC",
     )
-    said = refusal(conninfo)
-    assert "The extension citext is not open to Roost" in said
-    for cure in re.findall(r"(?:run )?((?:CREATE|GRANT) .*?;)", said):
-        execute(superuser(conninfo), cure)
+    for extension in ("citext", "pg_trgm"):
+        said = refusal(conninfo)
+        assert f"The extension {extension} is not open to Roost" in said
+        for cure in re.findall(r"(?:run )?((?:CREATE|GRANT) .*?;)", said):
+            execute(superuser(conninfo), cure)
     migrate(conninfo)
     assert serves(conninfo)
     with psycopg.connect(conninfo, autocommit=True) as connection:
@@ -694,6 +746,6 @@ def test_a_database_that_opens_nothing_by_default(cluster: EmbeddedPostgres) -> 
 def test_what_another_tool_installed(cluster: EmbeddedPostgres) -> None:
     conninfo = make_database(cluster, "app")
     for file in FILES:
-        psql(conninfo, "--single-transaction", f"--file={file}")
+        psql_file(conninfo, file)
     again = psql(conninfo, "--single-transaction", f"--file={FILES[0]}")
     assert "Schema roost is Roost's, but the tool that runs this did not make it" in again

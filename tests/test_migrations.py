@@ -342,23 +342,27 @@ def test_a_dry_run_prints_what_is_pending_and_changes_nothing(
 
 
 def test_what_is_printed_runs(server: EmbeddedPostgres, empty: str) -> None:
-    """As a DBA would try it: all in one transaction, through psql."""
+    """As a DBA would: through psql, each part in one transaction or outside, as it says."""
+    parts = re.split(r"(?m)^(?=-- db/.*, (?:in one|outside a) transaction\b)", migration_sql(empty))
+    assert len(parts) > 10
     with new_database(server) as other:
         migrate(other)
-        subprocess.run(
-            [
-                client_program("psql"),
-                "--quiet",
-                "--no-psqlrc",
-                "--single-transaction",
-                "--set=ON_ERROR_STOP=1",
-                f"--dbname={empty}",
-            ],
-            input=migration_sql(None),
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        for part in parts:
+            bare = "outside a transaction" in part.partition("\n")[0]
+            subprocess.run(
+                [
+                    client_program("psql"),
+                    "--quiet",
+                    "--no-psqlrc",
+                    *([] if bare else ["--single-transaction"]),
+                    "--set=ON_ERROR_STOP=1",
+                    f"--dbname={empty}",
+                ],
+                input=part,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
         assert dump(empty) == dump(other)
 
 

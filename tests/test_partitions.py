@@ -5,6 +5,7 @@ import contextlib
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.support import connect
 
@@ -14,6 +15,15 @@ WRITE = """
     INSERT INTO realtime.events (topic, event_offset, event, payload, created_at)
     SELECT 'user:1', %(days)s, 'from.ahead', '{}', now() + make_interval(days => %(days)s)
 """
+DROP = "SELECT realtime.drop_old_partitions()"
+# Past retention, and in the default partition.
+WRITE_OLD = b"""
+    INSERT INTO realtime.events (topic, event_offset, event, payload, created_at)
+    SELECT 'user:1', number, 'long.gone', '{}', now() - interval '9 days'
+    FROM generate_series(1, 2) AS number
+"""
+REDACT = b"SELECT realtime.redact('user:1', %s, '\"gone\"')"
+GONE = "SELECT count(*) FROM realtime.events WHERE payload::text = '\"gone\"'"
 PARTITIONS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'realtime.events'::regclass"
 
 
@@ -23,6 +33,43 @@ async def test_one_of_two_maintains(database: str) -> None:
 
 async def test_a_day_that_was_written_to(database: str) -> None:
     await a_day_that_was_written_to(database)
+
+
+async def test_whoever_overwrites_waits_for_a_maker(database: str) -> None:
+    async with (
+        await connect(database, "roost_owner") as writer,
+        await connect(database, "roost_owner") as maker,
+    ):
+        await writer.execute(WRITE_OLD)
+        async with maker.transaction():
+            assert await answer(maker, MAKE, 0) == 0
+            writing = asyncio.create_task(writer.execute(REDACT, [[1, 2]]))
+            while not await is_waiting(writer, maker):
+                await asyncio.sleep(0.002)
+        await writing
+        assert await answer(maker, GONE) == 2
+
+
+async def test_whoever_maintains_gives_up_before_those_who_overwrite(database: str) -> None:
+    async with (
+        await connect(database, "roost_owner") as writer,
+        await connect(database, "roost_owner") as other,
+    ):
+        await writer.execute(WRITE_OLD)
+        async with writer.transaction():
+            await writer.execute(REDACT, [[2]])
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await other.execute(MAKE.encode(), [0])
+            # A circle: the one who deletes has the first row and wants the second.
+            deleting = asyncio.create_task(answer(other, DROP))
+            while not deleting.done() and not await is_waiting(other, writer):
+                await asyncio.sleep(0.002)
+            await writer.execute(REDACT, [[1]])
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await deleting
+        assert await answer(other, GONE) == 2
+        assert await answer(other, DROP) == 0
+        assert await answer(other, GONE) == 0
 
 
 # Not tests themselves: the coverage is measured on them too.

@@ -335,7 +335,10 @@ async def test_a_message_from_a_device_that_is_removed_has_none(two: Two) -> Non
     await _transaction(two.first, two.call("create_conversation()"))
     (conversation_id,) = await two.see("SELECT id FROM roost.conversations")
 
-    await two.race(two.call(MOVE, other_id), two.call("send_message(%s, '{}')", conversation_id))
+    await two.race(
+        two.call(MOVE, other_id),
+        two.call('send_message(%s, \'{"text": "x"}\')', conversation_id),
+    )
 
     assert await two.see("SELECT count(*), count(device_id) FROM roost.messages") == (1, 0)
     assert await two.see("SELECT count(*) FROM roost.devices") == (1,)

@@ -127,22 +127,21 @@ def releases(files: Path, tmp_path: Path) -> Releases:
     add_migration(
         second,
         "9003.change_types",
-        "SET LOCAL ROLE roost_owner;\nDROP TYPE roost.participant CASCADE;\n"
+        "SET LOCAL ROLE roost_owner;\nDROP TYPE roost.unread_counts CASCADE;\n"
         "DROP TYPE roost.sign_in_candidate CASCADE;\n"
         "CREATE TYPE roost.sign_in_candidate AS (\n    user_id uuid,\n    password_hash text\n);\n",
         "SET LOCAL ROLE roost_owner;\nDROP TYPE roost.sign_in_candidate CASCADE;\n"
         "CREATE TYPE roost.sign_in_candidate AS (\n    user_id uuid,\n    password_hash text\n);\n"
-        "CREATE TYPE roost.participant AS (\n    conversation_id uuid,\n    user_id uuid,\n"
-        "    role roost.participant_role,\n    joined_at timestamptz\n);\n",
-        "SELECT 1 / (to_regtype('roost.participant') IS NULL)::integer;\n",
+        "CREATE TYPE roost.unread_counts AS (\n    total bigint,\n"
+        "    conversations roost.unread_count ARRAY\n);\n",
+        "SELECT 1 / (to_regtype('roost.unread_counts') IS NULL)::integer;\n",
     )
     # What a verify script asks for has to be there after every later migration as well.
-    script = second / "verify" / "0008.conversations.sql"
-    script.write_text(
-        re.sub(r"SELECT\n    \(participant.*?;\n", "", script.read_text(), flags=re.DOTALL)
-    )
+    script = second / "verify" / "0022.message_feedback.sql"
+    asked = r"SELECT\n    \(NULL::roost\.unread_counts\).*?;\n"
+    script.write_text(re.sub(asked, "", script.read_text(), flags=re.DOTALL))
     functions = second / "functions"
-    (functions / "conversations" / "add_participant.sql").unlink()
+    (functions / "receipts" / "get_unread_counts.sql").unlink()
     (functions / "system" / "require_row_count.sql").unlink()
     ping = functions / "system" / "ping.sql"
     text = ping.read_text()
@@ -514,6 +513,8 @@ def test_deploy_revert_and_deploy_again(
     check(empty)
 
 
+# A program is started for each of some twenty changes, four times.
+@pytest.mark.timeout(240)
 @pytest.mark.debian
 def test_back_and_forth_one_by_one(
     empty_database: str, project: Callable[..., Sqitch], releases: Releases
@@ -784,7 +785,7 @@ def test_the_next_release(
     assert rows(empty, "SELECT api.ping()") == [(2,)]
 
     said = second("revert", "-y", "--to", "@v1.0.0")
-    assert "WARNING:  functions/conversations/add_participant.sql comes when the next" in said
+    assert "WARNING:  functions/receipts/get_unread_counts.sql comes when the next" in said
     assert (dump(empty), checksums(empty)) == first_state
     check(empty, releases.first)
     second("verify")
@@ -841,8 +842,8 @@ def test_verify_of_a_release_that_has_not_been_followed(
     second = project(empty_database, releases.second)
     second("deploy", "--verify", "--to", "@v1.0.0")
     second("verify", "--to", "@v1.0.0")
-    execute(empty_database, "DROP FUNCTION api.add_participant")
-    assert "Missing: FUNCTION api.add_participant" in second.refused("verify", "--to", "@v1.0.0")
+    execute(empty_database, "DROP FUNCTION api.get_unread_counts")
+    assert "Missing: FUNCTION api.get_unread_counts" in second.refused("verify", "--to", "@v1.0.0")
 
 
 # The hand-overs

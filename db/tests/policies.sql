@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(79);
+SELECT plan(204);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -25,10 +25,10 @@ VALUES
     '00000000-0000-7000-8000-0000000000fb', '00000000-0000-7000-8000-00000000000b',
     '00000000-0000-7000-8000-0000000000db', 'vscode'
 );
-INSERT INTO roost.conversations (id, user_id)
+INSERT INTO roost.conversations (id, user_id, last_seq, last_number)
 VALUES
-('00000000-0000-7000-9000-00000000000a', '00000000-0000-7000-8000-00000000000a'),
-('00000000-0000-7000-9000-00000000000b', '00000000-0000-7000-8000-00000000000b');
+('00000000-0000-7000-9000-00000000000a', '00000000-0000-7000-8000-00000000000a', 1, 1),
+('00000000-0000-7000-9000-00000000000b', '00000000-0000-7000-8000-00000000000b', 1, 1);
 INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
 VALUES
 (
@@ -37,13 +37,51 @@ VALUES
 (
     '00000000-0000-7000-9000-00000000000b', '00000000-0000-7000-8000-00000000000b', 'owner'
 );
-INSERT INTO roost.messages (conversation_id, seq, user_id, content)
+INSERT INTO roost.messages (id, conversation_id, seq, user_id, content)
 VALUES
 (
-    '00000000-0000-7000-9000-00000000000a', 1, '00000000-0000-7000-8000-00000000000a', '{}'
+    '00000000-0000-7000-a000-00000000000a', '00000000-0000-7000-9000-00000000000a', 1,
+    '00000000-0000-7000-8000-00000000000a', '{"text": "hello"}'
 ),
 (
-    '00000000-0000-7000-9000-00000000000b', 1, '00000000-0000-7000-8000-00000000000b', '{}'
+    '00000000-0000-7000-a000-00000000000b', '00000000-0000-7000-9000-00000000000b', 1,
+    '00000000-0000-7000-8000-00000000000b', '{"text": "hello"}'
+);
+-- One row of everything that hangs on a message, of whoever wrote it.
+CREATE FUNCTION pg_temp.decorate(p_message_id uuid, p_user_id uuid)
+RETURNS void
+LANGUAGE sql
+AS $$
+    INSERT INTO roost.message_changes (
+        conversation_id, seq, message_id, change_type, version, user_id
+    )
+    SELECT conversation_id, seq, id, 'created', 1, user_id FROM roost.messages
+    WHERE id = p_message_id
+    ON CONFLICT DO NOTHING;
+    INSERT INTO roost.message_attachments (
+        message_id, conversation_id, seq, place, name, media_type, size, url
+    )
+    SELECT id, conversation_id, seq, 1, 'a.txt', 'text/plain', 1, 'https://example.com/'
+    FROM roost.messages
+    WHERE id = p_message_id;
+    INSERT INTO roost.message_reactions (message_id, user_id, reaction)
+    VALUES (p_message_id, p_user_id, 'ok');
+    INSERT INTO roost.message_mentions (message_id, user_id, created_at)
+    VALUES (p_message_id, p_user_id, now())
+    ON CONFLICT DO NOTHING;
+    INSERT INTO roost.message_embeddings (message_id, model, embedding)
+    VALUES (p_message_id, 'model', '{1}');
+$$;
+SELECT pg_temp.decorate(message.id, message.user_id) FROM roost.messages AS message;
+INSERT INTO roost.typing_indicators (conversation_id, user_id, device_id, expires_at)
+VALUES
+(
+    '00000000-0000-7000-9000-00000000000a', '00000000-0000-7000-8000-00000000000a',
+    '00000000-0000-7000-8000-0000000000da', now()
+),
+(
+    '00000000-0000-7000-9000-00000000000b', '00000000-0000-7000-8000-00000000000b',
+    '00000000-0000-7000-8000-0000000000db', now()
 );
 CREATE TEMPORARY TABLE person (name text PRIMARY KEY, id uuid);
 INSERT INTO person
@@ -88,6 +126,37 @@ AS $$
             SELECT json_agg(message ORDER BY conversation_id, seq) FROM roost.messages AS message
             WHERE '00000000-0000-7000-8000-00000000000a' = user_id
                 OR '00000000-0000-7000-9000-00000000000a' = conversation_id
+        ),
+        (
+            SELECT json_agg(change ORDER BY seq) FROM roost.message_changes AS change
+            WHERE conversation_id = '00000000-0000-7000-9000-00000000000a'
+        ),
+        (
+            SELECT json_agg(attachment ORDER BY seq, place)
+            FROM roost.message_attachments AS attachment
+            WHERE conversation_id = '00000000-0000-7000-9000-00000000000a'
+        ),
+        (
+            SELECT json_agg(reaction ORDER BY message_id, user_id, reaction)
+            FROM roost.message_reactions AS reaction
+            WHERE '00000000-0000-7000-8000-00000000000a' = user_id
+                OR '00000000-0000-7000-a000-00000000000a' = message_id
+        ),
+        (
+            SELECT json_agg(mention ORDER BY message_id, user_id)
+            FROM roost.message_mentions AS mention
+            WHERE '00000000-0000-7000-8000-00000000000a' = user_id
+                OR '00000000-0000-7000-a000-00000000000a' = message_id
+        ),
+        (
+            SELECT json_agg(embedding ORDER BY model) FROM roost.message_embeddings AS embedding
+            WHERE message_id = '00000000-0000-7000-a000-00000000000a'
+        ),
+        (
+            SELECT json_agg(typing ORDER BY conversation_id, user_id)
+            FROM roost.typing_indicators AS typing
+            WHERE '00000000-0000-7000-8000-00000000000a' = user_id
+                OR '00000000-0000-7000-9000-00000000000a' = conversation_id
         )
     );
 $$;
@@ -108,14 +177,20 @@ CROSS JOIN (
         ('extension_connections'),
         ('conversations'),
         ('conversation_participants'),
-        ('messages')
+        ('messages'),
+        ('message_changes'),
+        ('message_attachments'),
+        ('message_reactions'),
+        ('message_mentions'),
+        ('message_embeddings'),
+        ('typing_indicators')
 ) AS relation (name);
 SELECT is(
     as_caller(
         'roost_api',
         person.id,
         format(
-            'SELECT count(*) FROM roost.%I WHERE %I = ''00000000-0000-7000-8000-00000000000a''',
+            'SELECT count(*) FROM roost.%I WHERE %I::text LIKE ''%%00a''',
             relation.name, relation.person
         )
     ),
@@ -131,9 +206,31 @@ CROSS JOIN (
         ('extension_connections', 'user_id'),
         ('conversations', 'user_id'),
         ('conversation_participants', 'user_id'),
-        ('messages', 'user_id')
+        ('messages', 'user_id'),
+        ('message_changes', 'message_id'),
+        ('message_attachments', 'message_id'),
+        ('message_reactions', 'user_id'),
+        ('message_mentions', 'user_id'),
+        ('message_embeddings', 'message_id'),
+        ('typing_indicators', 'user_id')
 ) AS relation (name, person)
 WHERE person.name <> 'ada';
+
+SELECT is(
+    as_caller('roost_api', person.id, 'SELECT count(*) FROM roost.conversation_permissions'),
+    (SELECT count(*)::text FROM roost.conversation_permissions),
+    format('%s sees what roles may do, which is nobody''s secret', person.name)
+)
+FROM person;
+SELECT throws_ok(
+    calling(
+        'roost_api', '00000000-0000-7000-8000-00000000000a',
+        'SELECT before FROM roost.message_changes'
+    ),
+    '42501',
+    NULL,
+    'what a message was is seen by functions of the owner alone'
+);
 
 -- UPDATE
 SELECT is(
@@ -148,9 +245,13 @@ CROSS JOIN (
         ('devices SET device_name = ''x''', 1),
         ('sessions SET revoked_at = now()', 1),
         ('extension_connections SET editor = ''x''', 1),
-        ('conversations SET last_seq = 99', 1),
-        -- Their own role is not theirs to change.
-        ('conversation_participants SET role = ''viewer''', 0)
+        ('conversations SET last_seq = 3, last_number = 2, last_activity = now()', 1),
+        ('conversations SET title = ''x''', 1),
+        ('conversation_participants SET last_delivered_seq = 1', 1),
+        ('message_embeddings SET embedding = ''{2}''', 1),
+        ('typing_indicators SET expires_at = now()', 1),
+        -- What an embedding is of is gone with this.
+        ('messages SET content = ''{"text": "y"}''', 1)
 ) AS command (update, own_rows)
 WHERE person.name <> 'ada';
 SELECT throws_ok(
@@ -161,7 +262,43 @@ SELECT throws_ok(
 )
 FROM (
     VALUES
-        ('messages SET content = ''{}'''),
+        ('messages SET seq = 2'),
+        ('messages SET number = 2'),
+        ('messages SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
+        ('messages SET conversation_id = ''00000000-0000-7000-9000-00000000000a'''),
+        ('messages SET reactions = ''[1]'''),
+        ('messages SET reply_count = 9'),
+        ('messages SET version = 9'),
+        ('message_changes SET before = ''{}'''),
+        ('message_attachments SET name = ''x'''),
+        ('message_reactions SET reaction = ''x'''),
+        ('message_mentions SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
+        ('message_embeddings SET message_id = ''00000000-0000-7000-a000-00000000000a'''),
+        ('typing_indicators SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
+        ('conversation_permissions SET least_role = ''viewer'''),
+        ('conversations SET purged_at = now()'),
+        ('conversations SET expired_number = 1'),
+        ('conversation_participants SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
+        ('conversation_participants SET suspended = true'),
+        ('conversation_participants SET history_after_seq = 1'),
+        ('conversations SET last_seq = 0'),
+        ('conversations SET last_number = 0'),
+        ('conversations SET last_activity = now() + interval ''1 day'''),
+        (
+            'conversations SET last_seq = last_seq + 2, last_number = last_number + 1,'
+            ' last_activity = now()'
+        ),
+        (
+            'conversations SET last_seq = last_seq + 1, last_number = last_number + 2,'
+            ' last_activity = now()'
+        ),
+        (
+            'conversations SET last_seq = last_seq + 1, last_number = last_number + 1,'
+            ' last_activity = now() - interval ''1 day'''
+        ),
+        ('conversation_participants SET last_delivered_seq = 9'),
+        ('conversation_participants SET last_read_seq = 9, last_delivered_seq = 9'),
+        ('conversation_participants SET read_number = 9'),
         ('devices SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
         (
             'extension_connections SET user_id = ''00000000-0000-7000-8000-00000000000a'','
@@ -206,12 +343,64 @@ CROSS JOIN (
         (
             'messages (conversation_id, seq, user_id, content) VALUES'
             ' (''00000000-0000-7000-9000-00000000000a'', 2,'
-            ' ''00000000-0000-7000-8000-00000000000b'', ''{}'')'
+            ' ''00000000-0000-7000-8000-00000000000b'', ''{"text": "x"}'')'
         ),
         (
             'messages (conversation_id, seq, user_id, content) VALUES'
             ' (''00000000-0000-7000-9000-00000000000b'', 2,'
-            ' ''00000000-0000-7000-8000-00000000000a'', ''{}'')'
+            ' ''00000000-0000-7000-8000-00000000000a'', ''{"text": "x"}'')'
+        ),
+        (
+            'message_changes (conversation_id, seq, message_id, change_type, version) VALUES'
+            ' (''00000000-0000-7000-9000-00000000000b'', 9,'
+            ' ''00000000-0000-7000-a000-00000000000b'', ''created'', 1)'
+        ),
+        (
+            'message_attachments (message_id, conversation_id, seq, place, name, media_type, size,'
+            ' url) VALUES (''00000000-0000-7000-a000-00000000000a'','
+            ' ''00000000-0000-7000-9000-00000000000a'', 1, 2, ''a'', ''a/b'', 1,'
+            ' ''https://example.com/'')'
+        ),
+        (
+            'message_attachments (message_id, conversation_id, seq, place, name, media_type, size,'
+            ' url) VALUES (''00000000-0000-7000-a000-00000000000b'','
+            ' ''00000000-0000-7000-9000-00000000000a'', 1, 2, ''a'', ''a/b'', 1,'
+            ' ''https://example.com/'')'
+        ),
+        (
+            'message_reactions (message_id, user_id, reaction) VALUES'
+            ' (''00000000-0000-7000-a000-00000000000a'','
+            ' ''00000000-0000-7000-8000-00000000000b'', ''x'')'
+        ),
+        (
+            'message_reactions (message_id, user_id, reaction) VALUES'
+            ' (''00000000-0000-7000-a000-00000000000b'','
+            ' ''00000000-0000-7000-8000-00000000000a'', ''x'')'
+        ),
+        (
+            'message_mentions (message_id, user_id, created_at) VALUES'
+            ' (''00000000-0000-7000-a000-00000000000b'','
+            ' ''00000000-0000-7000-8000-00000000000a'', now())'
+        ),
+        (
+            'message_embeddings (message_id, model, embedding) VALUES'
+            ' (''00000000-0000-7000-a000-00000000000a'', ''x'', ''{1}'')'
+        ),
+        (
+            'typing_indicators (conversation_id, user_id, device_id, expires_at) VALUES'
+            ' (''00000000-0000-7000-9000-00000000000a'','
+            ' ''00000000-0000-7000-8000-00000000000b'','
+            ' ''00000000-0000-7000-8000-0000000000db'', now())'
+        ),
+        (
+            'typing_indicators (conversation_id, user_id, device_id, expires_at) VALUES'
+            ' (''00000000-0000-7000-9000-00000000000b'','
+            ' ''00000000-0000-7000-8000-00000000000a'','
+            ' ''00000000-0000-7000-8000-0000000000da'', now())'
+        ),
+        (
+            'conversation_permissions (permission, least_role, in_archive, meaning) VALUES'
+            ' (''x.y'', ''viewer'', true, ''x'')'
         )
 ) AS refused (insert)
 WHERE person.name <> 'ada';
@@ -231,16 +420,274 @@ FROM (
         ('extension_connections'),
         ('conversations'),
         ('conversation_participants'),
-        ('messages')
+        ('conversation_permissions'),
+        ('messages'),
+        ('message_changes'),
+        ('message_attachments'),
+        ('message_mentions'),
+        ('message_embeddings')
 ) AS relation (name);
 SELECT is(
-    rows_changed('roost_api', person.id, 'DELETE FROM roost.devices'),
-    CASE person.name WHEN 'nobody' THEN 0 ELSE 1 END::bigint,
-    person.name || ' deletes no device but their own'
+    rows_changed('roost_api', deletion.id, 'DELETE FROM roost.' || deletion.relation),
+    CASE deletion.person WHEN 'nobody' THEN 0 ELSE 1 END::bigint,
+    format('%s deletes no row of %s but their own', deletion.person, deletion.relation)
+)
+FROM (
+    SELECT person.name, person.id, relation.name
+    FROM person
+    -- A device last: what is typed on it goes with it.
+    CROSS JOIN (
+        VALUES (1, 'message_reactions'), (2, 'typing_indicators'), (3, 'devices')
+    ) AS relation (place, name)
+    WHERE person.name <> 'ada'
+    ORDER BY person.name, relation.place
+) AS deletion (person, id, relation);
+SELECT is(pg_temp.state(), (SELECT state FROM before), 'nothing of ada''s is gone');
+
+-- Somebody who was added later sees what came after, and of a deleted message what is left of it;
+-- of a deleted conversation nobody sees anything.
+INSERT INTO roost.conversations (id, user_id, last_seq)
+VALUES ('00000000-0000-7000-9000-00000000000c', '00000000-0000-7000-8000-00000000000a', 3);
+INSERT INTO roost.conversation_participants (conversation_id, user_id, role, history_after_seq)
+VALUES
+(
+    '00000000-0000-7000-9000-00000000000c', '00000000-0000-7000-8000-00000000000a', 'owner', 0
+),
+(
+    '00000000-0000-7000-9000-00000000000c', '00000000-0000-7000-8000-00000000000b', 'admin', 1
+);
+INSERT INTO roost.messages (id, conversation_id, seq, user_id, content)
+SELECT
+    ('00000000-0000-7000-a000-0000000000c' || written.seq)::uuid,
+    '00000000-0000-7000-9000-00000000000c',
+    written.seq,
+    '00000000-0000-7000-8000-00000000000a',
+    '{"text": "hello"}'
+FROM generate_series(1, 3) AS written (seq);
+SELECT pg_temp.decorate(message.id, message.user_id)
+FROM roost.messages AS message
+WHERE message.conversation_id = '00000000-0000-7000-9000-00000000000c';
+INSERT INTO roost.typing_indicators (conversation_id, user_id, device_id, expires_at)
+VALUES
+(
+    '00000000-0000-7000-9000-00000000000c', '00000000-0000-7000-8000-00000000000a',
+    '00000000-0000-7000-8000-0000000000da', now()
+);
+UPDATE roost.messages
+SET deleted_at = now(),
+    content = '{}',
+    metadata = '{}',
+    mentions = '{}',
+    attachments = '[]',
+    reactions = '[]'
+WHERE id = '00000000-0000-7000-a000-0000000000c3';
+CREATE FUNCTION pg_temp.seen(p_name text)
+RETURNS text
+LANGUAGE sql
+AS $$
+    SELECT string_agg(
+        concat(
+            relation.name,
+            '=',
+            as_caller(
+                'roost_api',
+                (SELECT person.id FROM person WHERE person.name = p_name),
+                format(
+                    'SELECT count(*) FROM roost.%I WHERE %I::text LIKE ''%%0c%s''',
+                    relation.name, relation.id, relation.pattern
+                )
+            )
+        ),
+        ' '
+    )
+    FROM (
+        VALUES
+            ('conversations', 'id', ''),
+            ('conversation_participants', 'conversation_id', ''),
+            ('messages', 'conversation_id', ''),
+            ('message_attachments', 'conversation_id', ''),
+            ('message_reactions', 'message_id', '_'),
+            ('message_embeddings', 'message_id', '_'),
+            ('typing_indicators', 'conversation_id', '')
+    ) AS relation (name, id, pattern);
+$$;
+SELECT is(pg_temp.seen(seen.name), seen.answer, seen.name || ' sees what is theirs to see')
+FROM (
+    VALUES
+    (
+        'ada',
+        'conversations=1 conversation_participants=2 messages=3 message_attachments=2'
+        ' message_reactions=2 message_embeddings=2 typing_indicators=1'
+    ),
+    (
+        'grace',
+        'conversations=1 conversation_participants=2 messages=2 message_attachments=1'
+        ' message_reactions=1 message_embeddings=1 typing_indicators=1'
+    )
+) AS seen (name, answer);
+SELECT is(
+    as_caller(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        $$
+            SELECT string_agg(DISTINCT right(message_id::text, 2), ' ')
+            FROM roost.message_changes
+            WHERE conversation_id = '00000000-0000-7000-9000-00000000000c'
+        $$
+    ),
+    'c2 c3',
+    'nor does a change tell of what came before'
+);
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'UPDATE roost.messages SET deleted_at = now(), content = ''{}'''
+        ' WHERE id = ''00000000-0000-7000-a000-0000000000c1'''
+    ),
+    0::bigint,
+    'nor may an admin delete what came before'
+);
+-- Embeddings: as the message, and the rank of whoever writes there.
+SELECT is(
+    as_caller(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'SELECT count(*) FROM roost.message_embeddings WHERE message_id::text LIKE ''%0c_'''
+    ),
+    '1',
+    'an admin sees what their messages mean and no more'
+);
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'UPDATE roost.message_embeddings SET embedding = ''{3}'''
+    ),
+    1::bigint,
+    'an admin changes what they may write, and no more'
+);
+SELECT throws_ok(
+    calling(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        format(
+            'INSERT INTO roost.message_embeddings (message_id, model, embedding)'
+            ' VALUES (''00000000-0000-7000-a000-0000000000%s'', ''y'', ''{1}'')',
+            message.id
+        )
+    ),
+    '42501',
+    NULL,
+    format('an admin says nothing of what %s means', message.id)
+)
+FROM (VALUES ('c1'), ('c3')) AS message (id);
+UPDATE roost.conversation_participants SET role = 'viewer'
+WHERE conversation_id = '00000000-0000-7000-9000-00000000000c'
+    AND user_id = '00000000-0000-7000-8000-00000000000b';
+SELECT is(
+    as_caller(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'SELECT count(*) FROM roost.message_embeddings WHERE message_id::text LIKE ''%0c_'''
+    ),
+    '1',
+    'a viewer sees what their messages mean and no more'
+);
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'UPDATE roost.message_embeddings SET embedding = ''{3}'''
+    ),
+    0::bigint,
+    'a viewer changes what they may write, and no more'
+);
+SELECT throws_ok(
+    calling(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        format(
+            'INSERT INTO roost.message_embeddings (message_id, model, embedding)'
+            ' VALUES (''00000000-0000-7000-a000-0000000000%s'', ''y'', ''{1}'')',
+            message.id
+        )
+    ),
+    '42501',
+    NULL,
+    format('a viewer says nothing of what %s means', message.id)
+)
+FROM (VALUES ('c1'), ('c2'), ('c3')) AS message (id);
+UPDATE roost.conversation_participants SET role = 'admin', left_at = now()
+WHERE conversation_id = '00000000-0000-7000-9000-00000000000c'
+    AND user_id = '00000000-0000-7000-8000-00000000000b';
+SELECT is(
+    as_caller(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'SELECT count(*) FROM roost.message_embeddings WHERE message_id::text LIKE ''%0c_'''
+    ),
+    '0',
+    'somebody who has left sees what their messages mean and no more'
+);
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'UPDATE roost.message_embeddings SET embedding = ''{3}'''
+    ),
+    0::bigint,
+    'somebody who has left changes what they may write, and no more'
+);
+SELECT throws_ok(
+    calling(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        format(
+            'INSERT INTO roost.message_embeddings (message_id, model, embedding)'
+            ' VALUES (''00000000-0000-7000-a000-0000000000%s'', ''y'', ''{1}'')',
+            message.id
+        )
+    ),
+    '42501',
+    NULL,
+    format('somebody who has left says nothing of what %s means', message.id)
+)
+FROM (VALUES ('c1'), ('c2'), ('c3')) AS message (id);
+UPDATE roost.conversation_participants SET left_at = NULL
+WHERE conversation_id = '00000000-0000-7000-9000-00000000000c'
+    AND user_id = '00000000-0000-7000-8000-00000000000b';
+UPDATE roost.conversations SET deleted_at = now()
+WHERE id = '00000000-0000-7000-9000-00000000000c';
+SELECT is(pg_temp.seen(seen.name), seen.answer, seen.name || ' sees nothing of what is deleted')
+FROM (
+    VALUES
+    (
+        'ada',
+        'conversations=1 conversation_participants=1 messages=0 message_attachments=0'
+        ' message_reactions=0 message_embeddings=0 typing_indicators=0'
+    ),
+    (
+        'grace',
+        'conversations=0 conversation_participants=1 messages=0 message_attachments=0'
+        ' message_reactions=0 message_embeddings=0 typing_indicators=0'
+    )
+) AS seen (name, answer);
+SELECT is(
+    rows_changed('roost_api', person.id, 'UPDATE roost.' || command.update),
+    0::bigint,
+    format('nor does %s change it: UPDATE %s', person.name, command.update)
 )
 FROM person
-WHERE person.name <> 'ada';
-SELECT is(pg_temp.state(), (SELECT state FROM before), 'nothing of ada''s is gone');
+CROSS JOIN (
+    VALUES
+        ('messages SET metadata = ''{}'' WHERE conversation_id::text LIKE ''%0c'''),
+        (
+            'conversation_participants SET last_read_seq = 1 WHERE conversation_id::text'
+            ' LIKE ''%0c'' AND user_id <> roost.current_user_id()'
+        )
+) AS command (update)
+WHERE person.name <> 'nobody';
+UPDATE roost.conversations SET purged_at = now()
+WHERE id = '00000000-0000-7000-9000-00000000000c';
+SELECT is(
+    as_caller(
+        'roost_api', person.id,
+        'SELECT count(*) FROM roost.conversations WHERE id::text LIKE ''%0c'''
+    ),
+    '0',
+    format('%s does not see that it was, once it is deleted for good', person.name)
+)
+FROM person;
 
 SELECT * FROM finish();
 

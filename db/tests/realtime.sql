@@ -2,7 +2,7 @@
 -- caller, each refusal. That a notification goes out at commit is for tests/test_realtime.py.
 BEGIN;
 
-SELECT plan(202);
+SELECT plan(262);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -52,6 +52,9 @@ FROM (
         ('SELECT realtime.publish(''user:1'', ''x'', ''{}'')', 'roost_api'),
         ('SELECT realtime.append(''user:1'', 1, ''x'', ''{}'')', 'roost_api'),
         ('SELECT realtime.wake(''user:1'')', 'roost_api'),
+        ('SELECT realtime.broadcast(''user:1'', ''x'', ''{}'')', 'roost_api'),
+        ('SELECT realtime.redact(''user:1'', ''{1}'', ''{}'')', NULL),
+        ('SELECT realtime.forget_topic(''user:1'', 1)', NULL),
         ('SELECT realtime.can_join(''user:1'')', NULL),
         ('SELECT realtime.last_offset(''user:1'')', NULL),
         ('SELECT realtime.join_topic(''user:1'')', 'roost_user'),
@@ -227,7 +230,90 @@ SELECT is(
     E'!session:1\nuser:00000000-0000-7000-8000-00000000000a',
     'for the server there is a line each for what was touched, in order'
 );
+
+-- broadcast: a line, which is nothing but what it says, and nothing in the log
+CREATE FUNCTION pg_temp.broadcast(p_topic text, p_event text, p_payload text)
+RETURNS text
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM set_config('roost.touched', '', true);
+    PERFORM as_caller(
+        'roost_api',
+        NULL,
+        format('SELECT realtime.broadcast(%L, %L, %L)', p_topic, p_event, p_payload)
+    );
+    RETURN current_setting('roost.touched');
+END;
+$$;
+SELECT is(
+    pg_temp.broadcast(sent.topic, sent.event, sent.payload),
+    concat_ws(E'\t', '~' || sent.topic, sent.event, sent.line),
+    sent.what
+)
+FROM (
+    VALUES
+        ('user:1', 'typing', '{"a": [1]}', '{"a": [1]}', 'an ephemeral event'),
+        ('user:1', 'typing', E'{\n\t"a":\r\n1}', '{"a": 1}', 'one written over several lines'),
+        ('user:1', 'typing', '"a\n\tb"', '"a\n\tb"', 'one with lines in its text'),
+        ('user:1', 'typing', 'null', 'null', 'one that says nothing'),
+        (
+            'user:1', 'typing', to_json(repeat('x', 4094))::text, to_json(repeat('x', 4094))::text,
+            'one of 4,096 bytes'
+        ),
+        (
+            'user:' || repeat('ü', 200), 'x' || repeat('.', 99), '{}', '{}',
+            'one of the longest topic and name'
+        )
+) AS sent (topic, event, payload, line, what);
+SELECT set_config('roost.touched', '', true);
+SELECT throws_ok(
+    calling(
+        'roost_api',
+        NULL,
+        format('SELECT realtime.broadcast(%L, %L, %L)', sent.topic, sent.event, sent.payload)
+    ),
+    sent.sqlstate,
+    NULL,
+    'no ephemeral event: ' || sent.why
+)
+FROM (
+    VALUES
+        ('user:1', 'x', to_json(repeat('x', 4095))::text, 'RO302', 'more than 4,096 bytes'),
+        ('user:1', 'x', to_json(repeat('ü', 2048))::text, 'RO302', 'more bytes than characters'),
+        ('user:1', 'x', NULL, 'RO302', 'no payload'),
+        ('user:1', 'x', '{', '22P02', 'no JSON'),
+        ('user:1', 'x', '"\ud800"', '22P02', 'half a character'),
+        (NULL, 'x', '{}', 'RO302', 'no topic'),
+        ('user:1', NULL, '{}', 'RO302', 'no event'),
+        (E'user:1\n!session:1', 'x', '{}', 'RO302', 'a topic of two lines'),
+        (E'user:1\tx', 'x', '{}', 'RO302', 'a topic with a tab'),
+        (repeat('x', 250) || ':12345', 'x', '{}', 'RO302', 'a long topic'),
+        ('user:1', E'x\t', '{}', 'RO302', 'an event with a tab'),
+        ('user:1', 'X', '{}', 'RO302', 'an event in capitals')
+) AS sent (topic, event, payload, sqlstate, why);
+SELECT is(current_setting('roost.touched', true), '', 'and there is no line of them');
 SELECT set_config('roost.gateway', '', true);
+SELECT lives_ok(
+    calling(
+        'roost_api',
+        NULL,
+        format(
+            'SELECT realtime.broadcast(%L, %L, %L)',
+            'user:' || repeat('ü', 200),
+            'x' || repeat('.', 99),
+            to_json(repeat('x', 4094))
+        )
+    ),
+    'the longest fits in a notification'
+);
+SELECT is_empty(
+    $$ SELECT FROM realtime.events WHERE topic LIKE 'user:1%' OR event = 'typing' $$,
+    'none of them is stored'
+);
+SELECT is_empty(
+    $$ SELECT FROM realtime.topics WHERE topic LIKE 'user:1%' $$, 'nor has a topic an offset of one'
+);
 
 -- can_join
 SELECT is(
@@ -358,6 +444,80 @@ SELECT lives_ok(
     'those behind the hole can be had'
 );
 
+-- join_topic: what somebody was added after
+CREATE FUNCTION pg_temp.visible_after(p_user_id uuid, p_topic text, p_after bigint)
+RETURNS text
+LANGUAGE sql
+RETURN as_caller(
+    'roost_user',
+    p_user_id,
+    format('SELECT visible_after FROM realtime.join_topic(%L, %L)', p_topic, p_after)
+);
+INSERT INTO roost.conversations (id, user_id, last_seq)
+VALUES ('00000000-0000-7000-9000-000000000004', '00000000-0000-7000-8000-00000000000a', 0);
+INSERT INTO roost.conversation_participants (
+    conversation_id, user_id, role, history_after_seq
+)
+VALUES
+(
+    '00000000-0000-7000-9000-000000000004', '00000000-0000-7000-8000-00000000000a', 'owner', 0
+),
+(
+    '00000000-0000-7000-9000-000000000004', '00000000-0000-7000-8000-00000000000b', 'member', 3
+);
+SELECT is(
+    pg_temp.visible_after(
+        caller.id::uuid, 'conversation:00000000-0000-7000-9000-000000000004', caller.after
+    ),
+    caller.visible_after,
+    format('%s, after %s', caller.name, coalesce(caller.after::text, 'now'))
+)
+FROM (
+    VALUES
+        ('who sees all', '00000000-0000-7000-8000-00000000000a', NULL::bigint, '0'),
+        ('who sees all', '00000000-0000-7000-8000-00000000000a', 0, '0'),
+        ('who was added from an offset on', '00000000-0000-7000-8000-00000000000b', NULL, '3'),
+        -- There is nothing that they may not see.
+        ('who was added from an offset on', '00000000-0000-7000-8000-00000000000b', 0, '3')
+) AS caller (name, id, after, visible_after);
+SELECT realtime.publish('conversation:00000000-0000-7000-9000-000000000004', 'c.some', '{}')
+FROM generate_series(1, 5);
+SELECT throws_ok(
+    calling(
+        'roost_user',
+        '00000000-0000-7000-8000-00000000000b',
+        format(
+            'SELECT realtime.join_topic(%L, %s)',
+            'conversation:00000000-0000-7000-9000-000000000004',
+            asked.after
+        )
+    ),
+    'RO403',
+    NULL,
+    format('join refused: from %s, where nothing up to 3 may be seen', asked.after)
+)
+FROM (VALUES (0), (2)) AS asked (after);
+SELECT is(
+    pg_temp.visible_after(
+        '00000000-0000-7000-8000-00000000000b',
+        'conversation:00000000-0000-7000-9000-000000000004',
+        asked.after
+    ),
+    '3',
+    format('joined from %s, where nothing up to 3 may be seen', asked.after)
+)
+FROM (VALUES (3), (5)) AS asked (after);
+SELECT is(
+    pg_temp.visible_after(
+        '00000000-0000-7000-8000-00000000000b', 'user:00000000-0000-7000-8000-00000000000b', 0
+    ),
+    '0',
+    'of other topics all may be seen'
+);
+DELETE FROM roost.conversations WHERE id = '00000000-0000-7000-9000-000000000004';
+DELETE FROM realtime.events
+WHERE topic = 'conversation:00000000-0000-7000-9000-000000000004';
+
 -- read_events
 CREATE FUNCTION pg_temp.read(p_topics text[], p_afters bigint[], p_limit integer)
 RETURNS text
@@ -413,7 +573,9 @@ SELECT is(
             $$
                 SELECT string_agg(event_offset::text, ' ' ORDER BY place)
                 FROM realtime.read_events('{user:sizes,user:sizes}', '{%s,4}', 4%s)
-                WITH ORDINALITY AS read (topic, event_offset, id, event, payload, epoch, place)
+                WITH ORDINALITY AS read (
+                    topic, event_offset, id, event, payload, epoch, about_offset, revokes, place
+                )
             $$,
             page.after,
             ', ' || page.bytes
@@ -432,6 +594,97 @@ FROM (
         (1, NULL, '2 3 4 5')
 ) AS page (after, bytes, events);
 DELETE FROM realtime.events WHERE topic = 'user:sizes';
+
+-- publish, append, read_events: what an event is about, and whose right ends with it
+SELECT as_caller('roost_api', NULL, called.query)
+FROM (
+    VALUES
+        ($$ SELECT realtime.publish('user:rights', 'm.one', '{"secret": 1}') $$),
+        ($$ SELECT realtime.publish('user:rights', 'm.changed', '{"secret": 2}', 1) $$),
+        ($$ SELECT realtime.publish('user:rights', 'p.gone', '{}', p_revokes => 'everybody') $$),
+        ($$ SELECT realtime.append('user:rights', 4, 'm.changed', '{"secret": 3}', 1, 'one') $$)
+) AS called (query);
+CREATE FUNCTION pg_temp.rights()
+RETURNS text
+LANGUAGE sql
+RETURN as_caller(
+    'roost_gateway',
+    NULL,
+    $$
+        SELECT string_agg(
+            concat_ws(
+                ' ',
+                event_offset,
+                event,
+                payload,
+                coalesce(about_offset::text, '-'),
+                coalesce(revokes, '-')
+            ),
+            ', '
+        )
+        FROM realtime.read_events('{user:rights}', '{0}', 10)
+    $$
+);
+SELECT is(
+    pg_temp.rights(),
+    '1 m.one {"secret": 1} - -, 2 m.changed {"secret": 2} 1 -, 3 p.gone {} - everybody,'
+    ' 4 m.changed {"secret": 3} 1 one',
+    'an event says what it is about, and whose right ends with it'
+);
+
+-- redact
+SELECT lives_ok(
+    calling(
+        'roost_owner',
+        NULL,
+        $$ SELECT realtime.redact('user:rights', '{1,4,99}', '{"deleted": true}') $$
+    ),
+    'events can be overwritten, those that are gone passed over'
+);
+SELECT is(
+    pg_temp.rights(),
+    '1 m.one {"deleted": true} - -, 2 m.changed {"secret": 2} 1 -, 3 p.gone {} - everybody,'
+    ' 4 m.changed {"deleted": true} 1 one',
+    'their payloads go, and nothing else changes'
+);
+SELECT lives_ok(
+    calling(
+        'roost_owner', NULL, format('SELECT realtime.redact(%L, %L, %L)', topic, offsets, '{}')
+    ),
+    format('nothing is overwritten for %s of %s', coalesce(offsets, 'NULL'), topic)
+)
+FROM (VALUES ('user:rights', '{}'), ('user:rights', NULL), ('user:right', '{2}'))
+AS asked (topic, offsets);
+SELECT matches(pg_temp.rights(), '"secret": 2', 'so that is still there');
+
+-- forget_topic
+UPDATE realtime.topics SET last_offset = 4 WHERE topic = 'user:rights';
+SELECT is(
+    as_caller('roost_owner', NULL, $$ SELECT realtime.forget_topic('user:rights', 3) $$),
+    '3',
+    'a topic is forgotten in bites'
+);
+SELECT is(pg_temp.rights(), '4 m.changed {"deleted": true} 1 one', 'the oldest events go first');
+SELECT is(realtime.last_offset('user:rights'), 4::bigint, 'as long as there are any it counts on');
+SELECT is(
+    as_caller(
+        'roost_owner', NULL, format('SELECT realtime.forget_topic(%L, 3)', bite.topic)
+    ),
+    bite.deleted,
+    bite.what
+)
+FROM (
+    VALUES
+        ('user:rights', '1', 'the last bite'),
+        ('user:rights', '0', 'nothing is left'),
+        ('conversation:00000000-0000-7000-9000-000000000009', '0', 'nor of what never was')
+) AS bite (topic, deleted, what);
+SELECT is_empty(
+    $$ SELECT FROM realtime.topics WHERE topic = 'user:rights' $$, 'with the last event it goes'
+);
+SELECT isnt_empty(
+    $$ SELECT FROM realtime.topics WHERE topic LIKE 'user:%' $$, 'and the others stay'
+);
 
 -- get_epoch, new_epoch
 SELECT is(as_caller('roost_gateway', NULL, 'SELECT realtime.get_epoch()'), 'first', 'the epoch');

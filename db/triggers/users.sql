@@ -28,3 +28,34 @@ AFTER UPDATE OF status ON roost.users
 FOR EACH ROW
 WHEN (OLD.status = 'active' AND NEW.status <> 'active')
 EXECUTE FUNCTION roost.end_sessions_of_user();
+
+-- Everywhere, also where they have left: who comes back needs no look at their account, whose lock
+-- and that of their row would then be taken in both orders.
+CREATE OR REPLACE FUNCTION roost.rename_participants()
+RETURNS trigger
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_name text := roost.mention_name(NEW.display_name);
+BEGIN
+    UPDATE roost.conversation_participants AS participant
+    SET mention_name = v_name
+    WHERE participant.user_id = NEW.id AND participant.mention_name IS DISTINCT FROM v_name;
+
+    RETURN NULL;
+END;
+$$;
+
+REVOKE ALL ON FUNCTION roost.rename_participants() FROM PUBLIC;
+
+COMMENT ON FUNCTION roost.rename_participants() IS
+'Trigger: a person is mentioned by the name that they have now.';
+
+CREATE OR REPLACE TRIGGER users_rename_participants
+AFTER UPDATE OF display_name ON roost.users
+FOR EACH ROW
+WHEN (OLD.display_name <> NEW.display_name)
+EXECUTE FUNCTION roost.rename_participants();

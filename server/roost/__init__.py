@@ -1,3 +1,3 @@
 """A backend inside PostgreSQL for assistants that follow a person across devices."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -21,6 +21,7 @@ from roost.database.listener import Listener
 from roost.database.pipeline import Multiplexer
 from roost.database.queries import SELECT_ONE
 from roost.errors import RoostError
+from roost.jobs import Jobs
 from roost.logs import set_up_logs
 from roost.realtime.relay import Relay
 from roost.responses import error_response, request_id
@@ -227,6 +228,9 @@ async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Appli
         listener = _Signals(conninfo, multiplexer, rpc, relay).listener
         listener.start()
         stack.push_async_callback(listener.close)
+        jobs = Jobs(multiplexer)
+        jobs.start()
+        stack.push_async_callback(jobs.close)
         yield app
 
 

@@ -10,7 +10,7 @@ import itertools
 import secrets
 import sys
 import time
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import aiohttp
 import orjson
@@ -24,6 +24,15 @@ class DemoError(Exception):
     """Something did not happen as it should have. One line."""
 
 
+class Arrival(NamedTuple):
+    """An event that a device got; when is by the clock of time.perf_counter()."""
+
+    offset: int
+    event: str
+    payload: dict[str, Any]
+    when: float
+
+
 class Device:
     """A signed-in device with a socket that has joined the conversation."""
 
@@ -31,8 +40,7 @@ class Device:
         self.name = name
         self.user_id = ""
         self.last_offset = 0
-        # (offset, text, when it arrived), in the order of arrival
-        self.received: asyncio.Queue[tuple[int, str, float]] = asyncio.Queue()
+        self.received: asyncio.Queue[Arrival] = asyncio.Queue()
         self._http = http
         self._url = url
         self.token = ""
@@ -105,19 +113,24 @@ class Device:
                     joined.set_result(None)
                 else:
                     joined.set_exception(DemoError(payload["response"]["reason"]))
-            elif event == "broadcast" and payload["event"] == "message.created":
+            elif event == "broadcast":
                 offset = payload["meta"]["offset"]
                 self.last_offset = offset
-                self.received.put_nowait((offset, payload["payload"]["content"]["text"], arrived))
+                self.received.put_nowait(
+                    Arrival(offset, payload["event"], payload["payload"], arrived)
+                )
 
-    async def next(self) -> tuple[int, str, float]:
-        """The next message that arrives: offset, text and when."""
+    async def next(self, event: str = "message.created") -> Arrival:
+        """The next event that arrives. Raises DemoError when it is another one."""
         try:
-            return await asyncio.wait_for(self.received.get(), PATIENCE)
+            arrival = await asyncio.wait_for(self.received.get(), PATIENCE)
         except TimeoutError:
             raise DemoError(
                 f"{self.name} got nothing for {PATIENCE:.0f} s after offset {self.last_offset}"
             ) from None
+        if arrival.event != event:
+            raise DemoError(f"{self.name} got {arrival.event} instead of {event}")
+        return arrival
 
     async def cut(self) -> None:
         """Drops the connection, as a tunnel or a closed lid does: no goodbye is said."""
@@ -161,36 +174,84 @@ async def _show(url: str) -> None:
             await device.join(conversation["id"])
         print(f"ada opened the conversation {conversation['id']} with grace\n")
 
-        async def send(text: str) -> tuple[int, float]:
+        async def send(text: str) -> tuple[dict[str, Any], float]:
             started = time.perf_counter()
             message = await ada_phone.call(
                 "send_message", conversation_id=conversation["id"], content={"text": text}
             )
-            return message["seq"], started
+            return message, started
 
         print("ada's phone sends; when it arrives after the call began, in ms:")
         print(f"  {'offset':>6}  " + "  ".join(f"{d.name:>14}" for d in listeners) + "  message")
         for text in ("hello", "are you there?", "the tests pass"):
-            offset, started = await send(text)
+            message, started = await send(text)
             arrivals = [await device.next() for device in listeners]
-            if any((got, said) != (offset, text) for got, said, _ in arrivals):
-                raise DemoError(f"another message than offset {offset} arrived: {arrivals}")
-            times = "  ".join(f"{(arrived - started) * 1000:14.1f}" for _, _, arrived in arrivals)
-            print(f"  {offset:>6}  {times}  {text}")
+            if any(arrival.payload != message for arrival in arrivals):
+                raise DemoError(f"another message than {message} arrived: {arrivals}")
+            times = "  ".join(f"{(arrival.when - started) * 1000:14.1f}" for arrival in arrivals)
+            print(f"  {message['seq']:>6}  {times}  {text}")
 
         await grace_phone.cut()
         last = grace_phone.last_offset
         print(f"\ngrace's phone loses its connection after offset {last}")
-        sent = [(await send(f"message {number} of {TEN}"))[0] for number in range(1, TEN + 1)]
+        sent = [
+            (await send(f"message {number} of {TEN}"))[0]["seq"] for number in range(1, TEN + 1)
+        ]
         print(f"ada's phone sends ten more: offsets {sent[0]} to {sent[-1]}")
         await grace_phone.join(conversation["id"], after=last)
-        offset, _ = await send("and one more, live")
-        expected = [*sent, offset]
-        got = [(await grace_phone.next())[0] for _ in expected]
+        live, _ = await send("and one more, live")
+        expected = [*sent, live["seq"]]
+        got = [(await grace_phone.next()).offset for _ in expected]
         print(f"grace's phone joins again after offset {last} and gets: {' '.join(map(str, got))}")
         if got != expected or not grace_phone.received.empty():
             raise DemoError(f"expected {expected}")
         print("All ten came once and in order, and the next one live.")
+
+        await _show_what_else(ada_phone, ada_laptop, grace_phone, message)
+
+
+async def _show_what_else(
+    ada_phone: Device, ada_laptop: Device, grace_phone: Device, message: dict[str, Any]
+) -> None:
+    """An edit, a receipt and a search, of a message that both have."""
+    while ada_laptop.last_offset < grace_phone.last_offset or not ada_laptop.received.empty():
+        await ada_laptop.next()
+    edited = await ada_phone.call(
+        "edit_message",
+        message_id=message["id"],
+        content={"text": "all the tests pass"},
+        based_on_version=message["version"],
+    )
+    update = await grace_phone.next("message.updated")
+    await ada_laptop.next("message.updated")
+    if update.payload != edited:
+        raise DemoError(f"the event has {update.payload}, the call answered {edited}")
+    print(
+        f"\nada's phone edits offset {edited['seq']}; grace's phone has version"
+        f" {update.payload['version']}: {update.payload['content']['text']}"
+    )
+
+    await grace_phone.call(
+        "mark_read",
+        conversation_id=message["conversation_id"],
+        up_to_seq=grace_phone.last_offset,
+    )
+    receipt = (await ada_laptop.next("receipt")).payload
+    if receipt["user_id"] != grace_phone.user_id:
+        raise DemoError(f"the receipt is of another person: {receipt}")
+    print(
+        f"grace's phone has read up to offset {receipt['last_read_seq']}; ada's laptop knows, and"
+        f" that grace has {receipt['unread_count']} unread"
+    )
+
+    found = await grace_phone.call("search_messages", query="test*")
+    print(f"grace searches for test*, finds {found['total']}: {_shown(found['results'][0])}")
+
+
+def _shown(result: dict[str, Any]) -> str:
+    """What was found, with its matches in brackets instead of the markers."""
+    snippet: str = result["snippet"]
+    return snippet.translate({0xE000: "[", 0xE001: "]"})
 
 
 async def main(url: str) -> int:

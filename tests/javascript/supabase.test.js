@@ -128,7 +128,7 @@ test('a private channel gets what is sent, and resumes where it was', async () =
   )
   const send = (number) =>
     ada.supabase
-      .rpc('send_message', { conversation_id: conversation.id, content: { number } })
+      .rpc('send_message', { conversation_id: conversation.id, content: { text: `${number}` } })
       .then(succeeded)
 
   const name = `conversation:${conversation.id}`
@@ -150,7 +150,7 @@ test('a private channel gets what is sent, and resumes where it was', async () =
   await send(12)
   await rest.until(11)
   assert.deepEqual(
-    rest.received.map((each) => each.payload.content.number),
+    rest.received.map((each) => Number(each.payload.content.text)),
     [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
   )
 })

@@ -1,7 +1,8 @@
 CREATE OR REPLACE FUNCTION api.add_participant(
     conversation_id uuid,
     user_id uuid,
-    role roost.participant_role DEFAULT 'member'
+    role roost.participant_role DEFAULT 'member',
+    history roost.history_scope DEFAULT 'all'
 )
 RETURNS roost.participant
 LANGUAGE plpgsql
@@ -10,13 +11,22 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_caller_role roost.participant_role := roost.require_role(
-        add_participant.conversation_id, 'admin'
+    -- Two admins who add the same person at the same moment: the second waits here, and then finds
+    -- the row of the first. An admin who loses the role meanwhile is refused.
+    v_caller_role roost.participant_role := roost.lock_conversation(
+        add_participant.conversation_id, 'participant.add'
     );
-    v_participant roost.participant;
-    v_left_at timestamptz;
-    v_title text;
+    v_participant roost.conversation_participants;
+    v_conversation roost.conversations;
+    v_own_history bigint;
 BEGIN
+    IF add_participant.history IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO302',
+            MESSAGE = 'It is not said which history they see.',
+            HINT = 'Send all or from_now as history, or leave it out.';
+    END IF;
+
     -- An admin makes members and viewers; only the owner makes admins; nobody makes a second owner.
     IF add_participant.role IS NULL OR add_participant.role >= v_caller_role THEN
         RAISE EXCEPTION USING
@@ -28,82 +38,104 @@ BEGIN
 
     PERFORM roost.require_active_users(ARRAY[add_participant.user_id]);
 
-    -- Two admins who add the same person at the same moment: the second waits here, and then finds
-    -- the row of the first.
-    SELECT conversation.title
-    INTO STRICT v_title
-    FROM roost.conversations AS conversation
-    WHERE conversation.id = add_participant.conversation_id
-    FOR UPDATE;
-
-    SELECT
-        participant.conversation_id,
-        participant.user_id,
-        participant.role,
-        participant.joined_at,
-        participant.left_at
-    INTO
-        v_participant.conversation_id,
-        v_participant.user_id,
-        v_participant.role,
-        v_participant.joined_at,
-        v_left_at
+    SELECT participant.*
+    INTO v_participant
     FROM roost.conversation_participants AS participant
     WHERE participant.conversation_id = add_participant.conversation_id
-        AND participant.user_id = add_participant.user_id;
+        AND participant.user_id = add_participant.user_id
+        AND participant.left_at IS NULL;
 
-    IF FOUND AND v_left_at IS NULL THEN
+    IF FOUND THEN
         IF v_participant.role = add_participant.role THEN
-            RETURN v_participant;
+            RETURN roost.describe_participant(v_participant);
         END IF;
 
         RAISE EXCEPTION USING
             ERRCODE = 'RO301',
             MESSAGE = 'This person already takes part, in another role.',
             DETAIL = format('Role: %s', v_participant.role),
-            HINT = 'Leave it, or ask for the role that they have.';
+            HINT = 'Leave it, or change the role with change_role.';
     END IF;
 
-    INSERT INTO roost.conversation_participants AS participant (conversation_id, user_id, role)
-    VALUES (add_participant.conversation_id, add_participant.user_id, add_participant.role)
-    ON CONFLICT ON CONSTRAINT conversation_participants_pkey
-    DO UPDATE SET role = excluded.role, joined_at = now(), left_at = NULL
-    RETURNING
-        participant.conversation_id, participant.user_id, participant.role, participant.joined_at
-    INTO STRICT v_participant;
+    SELECT conversation.*
+    INTO STRICT v_conversation
+    FROM roost.conversations AS conversation
+    WHERE conversation.id = add_participant.conversation_id;
 
-    PERFORM realtime.publish(
-        format('conversation:%s', v_participant.conversation_id),
-        'participant.added',
-        row_to_json(v_participant)
-    );
+    SELECT participant.history_after_seq
+    INTO STRICT v_own_history
+    FROM roost.conversation_participants AS participant
+    WHERE participant.conversation_id = add_participant.conversation_id
+        AND participant.user_id = roost.current_user_id();
+
+    -- Nobody shows others what they do not see. Nothing is unread to who is added. Who sees the
+    -- history from now on sees first that they were added: that event comes after last_seq as it
+    -- is here.
+    INSERT INTO roost.conversation_participants AS participant (
+        conversation_id, user_id, role, history_after_seq, last_read_seq, last_delivered_seq,
+        read_number
+    )
+    VALUES (
+        add_participant.conversation_id,
+        add_participant.user_id,
+        add_participant.role,
+        CASE add_participant.history
+            WHEN 'all' THEN v_own_history ELSE v_conversation.last_seq
+        END,
+        v_conversation.last_seq,
+        v_conversation.last_seq,
+        v_conversation.last_number
+    )
+    ON CONFLICT ON CONSTRAINT conversation_participants_pkey
+    DO UPDATE SET
+        role = excluded.role,
+        joined_at = now(),
+        left_at = NULL,
+        history_after_seq = excluded.history_after_seq,
+        last_read_seq = excluded.last_read_seq,
+        last_delivered_seq = excluded.last_delivered_seq,
+        read_number = excluded.read_number
+    RETURNING participant.* INTO STRICT v_participant;
+
+    PERFORM roost.publish_participant(v_participant, 'participant.added');
     PERFORM realtime.publish(
         format('user:%s', v_participant.user_id),
         'conversation.added',
         json_build_object(
             'conversation_id', v_participant.conversation_id,
-            'title', v_title,
+            'title', v_conversation.title,
             'added_by', roost.current_user_id()
         )
     );
 
-    RETURN v_participant;
+    RETURN roost.describe_participant(v_participant);
 END;
 $$;
 
-ALTER FUNCTION api.add_participant(uuid, uuid, roost.participant_role) OWNER TO roost_api;
+ALTER FUNCTION api.add_participant(
+    uuid, uuid, roost.participant_role, roost.history_scope
+) OWNER TO roost_api;
 
-REVOKE ALL ON FUNCTION api.add_participant(uuid, uuid, roost.participant_role) FROM PUBLIC;
+REVOKE ALL ON FUNCTION api.add_participant(
+    uuid, uuid, roost.participant_role, roost.history_scope
+) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION api.add_participant(uuid, uuid, roost.participant_role) TO roost_user;
+GRANT EXECUTE ON FUNCTION api.add_participant(
+    uuid, uuid, roost.participant_role, roost.history_scope
+) TO roost_user;
 
-COMMENT ON FUNCTION api.add_participant(uuid, uuid, roost.participant_role) IS
+COMMENT ON FUNCTION api.add_participant(
+    uuid, uuid, roost.participant_role, roost.history_scope
+) IS
 'Adds a person to a conversation. Others in it get participant.added, the person conversation.added
-in their inbox. Adding somebody again in the same role changes nothing and answers the same.
+in their inbox. Adding somebody again in the same role changes nothing and answers the same; for
+somebody who has left or was removed, role and history are those of the new adding.
 
 Callers: admins and the owner of the conversation.
 Arguments: conversation_id. user_id, the person. role, viewer, member or (by the owner) admin.
-Returns: the participant, an object.
-Errors: RO101, RO201 (not your conversation, or no such person), RO202 (role too low), RO301 (takes
-part in another role).
+history, what they see: all that the caller sees, or from_now, what comes from their own
+participant.added on.
+Returns: the participant, an object. Everything before counts as read.
+Errors: RO101, RO201 (not your conversation, or no such person), RO202 (role too low), RO203
+(archived), RO301 (takes part in another role), RO302 (history is null).
 Example: POST /rpc/add_participant {"conversation_id": "<id>", "user_id": "<id>"}';

@@ -12,9 +12,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_user_id uuid := roost.require_user();
-    v_conversation roost.conversation;
+    v_id uuid := roost.uuid_v7();
     v_others uuid[];
-    v_event json;
 BEGIN
     IF cardinality(create_conversation.participants) > 100 THEN
         RAISE EXCEPTION USING
@@ -31,12 +30,9 @@ BEGIN
 
     PERFORM roost.require_active_users(v_others);
 
-    -- The id is made first: to read the new row back, the caller has to take part already.
-    v_conversation.id := roost.uuid_v7();
-
     INSERT INTO roost.conversations (id, user_id, title, workspace_path, metadata)
     VALUES (
-        v_conversation.id,
+        v_id,
         v_user_id,
         create_conversation.title,
         create_conversation.workspace_path,
@@ -44,42 +40,23 @@ BEGIN
     );
 
     INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
-    VALUES (v_conversation.id, v_user_id, 'owner');
+    VALUES (v_id, v_user_id, 'owner');
 
     INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
-    SELECT v_conversation.id, other.user_id, 'member'
+    SELECT v_id, other.user_id, 'member'
     FROM unnest(v_others) AS other (user_id);
 
-    SELECT
-        conversation.id,
-        conversation.user_id,
-        conversation.title,
-        conversation.workspace_path,
-        conversation.metadata,
-        'owner'::roost.participant_role,
-        conversation.last_seq,
-        conversation.last_activity,
-        conversation.created_at,
-        conversation.updated_at
-    INTO STRICT v_conversation
-    FROM roost.conversations AS conversation
-    WHERE conversation.id = v_conversation.id;
-
-    -- Every inbox is a row lock. Taken in one order everywhere, two conversations between the same
-    -- people can't wait for each other.
-    v_event := json_build_object(
-        'conversation_id', v_conversation.id,
-        'title', v_conversation.title,
-        'added_by', v_user_id
+    PERFORM roost.notify_participants(
+        v_id,
+        'conversation.added',
+        json_build_object(
+            'conversation_id', v_id,
+            'title', create_conversation.title,
+            'added_by', v_user_id
+        )
     );
-    PERFORM realtime.publish(inbox.topic, 'conversation.added', v_event)
-    FROM (
-        SELECT format('user:%s', member.user_id) AS topic
-        FROM unnest(v_others || v_user_id) AS member (user_id)
-        ORDER BY member.user_id
-    ) AS inbox;
 
-    RETURN v_conversation;
+    RETURN roost.own_conversation(v_id);
 END;
 $$;
 

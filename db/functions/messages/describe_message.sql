@@ -1,5 +1,5 @@
 -- One expression, bound when it is made, so that the planner puts it into the statement: it costs
--- nothing there.
+-- nothing there. A deleted message has no content in its row either.
 CREATE OR REPLACE FUNCTION roost.describe_message(p_message roost.messages)
 RETURNS roost.message
 LANGUAGE sql
@@ -12,11 +12,23 @@ RETURN ROW(
     p_message.user_id,
     p_message.device_id,
     p_message.message_type,
-    p_message.content,
+    CASE WHEN p_message.deleted_at IS NULL THEN p_message.content END,
     p_message.metadata,
     p_message.parent_message_id,
     p_message.created_at,
-    p_message.updated_at
+    p_message.updated_at,
+    p_message.root_message_id,
+    p_message.reply_count,
+    p_message.version,
+    p_message.mentions,
+    p_message.attachments,
+    p_message.reactions,
+    p_message.edited_at,
+    p_message.deleted_at,
+    p_message.purged_at,
+    p_message.change_seq,
+    p_message.parent_seq,
+    p_message.root_seq
 )::roost.message;
 
 REVOKE ALL ON FUNCTION roost.describe_message(roost.messages) FROM PUBLIC;
@@ -24,4 +36,4 @@ REVOKE ALL ON FUNCTION roost.describe_message(roost.messages) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION roost.describe_message(roost.messages) TO roost_api;
 
 COMMENT ON FUNCTION roost.describe_message(roost.messages) IS
-'A message as clients get it.';
+'A message as clients get it: by itself, in lists, in events. A deleted one has no content.';

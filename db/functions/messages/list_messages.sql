@@ -11,12 +11,12 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- A message is left out when those before it on the page have this much content and metadata.
+    -- A message is left out when those before it on the page have this many bytes.
     c_most_bytes CONSTANT integer := 4194304;
     -- A variable: PostgreSQL does not trust coalesce() to be used in an index below a policy.
     v_before bigint := coalesce(list_messages.before_seq, 9223372036854775807);
 BEGIN
-    PERFORM roost.require_role(list_messages.conversation_id, 'viewer');
+    PERFORM roost.require_permission(list_messages.conversation_id, 'conversation.read');
     PERFORM roost.require_page_size(list_messages.page_size);
 
     IF list_messages.before_seq IS NOT NULL AND list_messages.after_seq IS NOT NULL THEN
@@ -34,7 +34,7 @@ BEGIN
             SELECT
                 listed.seq,
                 roost.describe_message(listed) AS message,
-                sum(octet_length(listed.content::text) + octet_length(listed.metadata::text)) OVER (
+                sum(roost.message_size(listed)) OVER (
                     ORDER BY listed.seq
                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                 ) AS bytes_before
@@ -56,7 +56,7 @@ BEGIN
             SELECT
                 listed.seq,
                 roost.describe_message(listed) AS message,
-                sum(octet_length(listed.content::text) + octet_length(listed.metadata::text)) OVER (
+                sum(roost.message_size(listed)) OVER (
                     ORDER BY listed.seq DESC
                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                 ) AS bytes_before
@@ -87,7 +87,7 @@ COMMENT ON FUNCTION api.list_messages(uuid, bigint, bigint, integer) IS
 Callers: participants of the conversation.
 Arguments: conversation_id. before_seq, only messages before it. after_seq, only messages after it.
 page_size, 1 to 200 rows.
-Returns: a list of messages. A page ends early once it has 4 MiB of content, so a short page need
-not be the last: go on from its last seq until a page is empty.
+Returns: a list of messages; the content of a deleted one is null. A page ends early once it has 4
+MiB of content, so a short page need not be the last: go on from its last seq until a page is empty.
 Errors: RO101, RO201 (not your conversation), RO302 (page size, or both directions).
 Example: POST /rpc/list_messages {"conversation_id": "<id>", "after_seq": 40}';

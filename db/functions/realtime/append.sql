@@ -4,7 +4,9 @@ CREATE OR REPLACE FUNCTION realtime.append(
     p_topic text,
     p_offset bigint,
     p_event text,
-    p_payload json
+    p_payload json,
+    p_about_offset bigint DEFAULT NULL,
+    p_revokes text DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql
@@ -13,23 +15,29 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    INSERT INTO realtime.events (topic, event_offset, event, payload, actor_id, device_id)
+    INSERT INTO realtime.events (
+        topic, event_offset, event, payload, actor_id, device_id, about_offset, revokes
+    )
     VALUES (
         p_topic,
         p_offset,
         p_event,
         p_payload,
         roost.current_user_id(),
-        roost.current_device_id()
+        roost.current_device_id(),
+        p_about_offset,
+        p_revokes
     );
 
     PERFORM realtime.wake(p_topic);
 END;
 $$;
 
-REVOKE ALL ON FUNCTION realtime.append(text, bigint, text, json) FROM PUBLIC;
+REVOKE ALL ON FUNCTION realtime.append(text, bigint, text, json, bigint, text) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION realtime.append(text, bigint, text, json) TO roost_api;
+GRANT EXECUTE ON FUNCTION realtime.append(text, bigint, text, json, bigint, text) TO roost_api;
 
-COMMENT ON FUNCTION realtime.append(text, bigint, text, json) IS
-'Writes an event under an offset that the caller has just taken under the topic''s row lock.';
+COMMENT ON FUNCTION realtime.append(text, bigint, text, json, bigint, text) IS
+'Writes an event under an offset that the caller has just taken under the topic''s row lock.
+p_about_offset is the offset of the event that made what this one is about, p_revokes a user id or
+everybody: whose right to the topic ends with it.';

@@ -1,9 +1,11 @@
+-- All that it asks is of one snapshot. The right that it grants is thus that of the offset that it
+-- answers: an event that ends the right and is not known here has a later one.
 CREATE OR REPLACE FUNCTION realtime.join_topic(
     p_topic text,
     p_after bigint DEFAULT NULL,
     p_epoch text DEFAULT NULL
 )
-RETURNS TABLE (last_offset bigint, epoch text)
+RETURNS TABLE (last_offset bigint, epoch text, visible_after bigint)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
@@ -23,6 +25,15 @@ BEGIN
 
     last_offset := realtime.last_offset(p_topic);
     SELECT log.epoch INTO STRICT epoch FROM realtime.log AS log;
+    visible_after := 0;
+
+    IF p_topic LIKE 'conversation:%' THEN
+        SELECT participant.history_after_seq
+        INTO STRICT visible_after
+        FROM roost.conversation_participants AS participant
+        WHERE participant.conversation_id = substr(p_topic, 14)::uuid
+            AND participant.user_id = roost.current_user_id();
+    END IF;
 
     IF p_after IS NOT NULL THEN
         IF p_epoch IS NOT NULL AND p_epoch <> epoch THEN
@@ -37,6 +48,14 @@ BEGIN
                 MESSAGE = 'The topic has no such offset.',
                 DETAIL = format('Offset asked for: %s; newest: %s', p_after, last_offset),
                 HINT = 'Send the offset of the last event that you received, or 0 for all.';
+        ELSIF p_after < visible_after AND p_after < last_offset THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'RO403',
+                MESSAGE = 'Events after this offset are from before you were added.',
+                DETAIL = format(
+                    'Offset asked for: %s; you see what comes after: %s', p_after, visible_after
+                ),
+                HINT = 'Read the state again, then join without an offset.';
         ELSIF p_after < last_offset AND NOT EXISTS (
             SELECT FROM realtime.events AS event
             WHERE event.topic = p_topic AND event.event_offset = p_after + 1
@@ -58,6 +77,7 @@ REVOKE ALL ON FUNCTION realtime.join_topic(text, bigint, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION realtime.join_topic(text, bigint, text) TO roost_user;
 
 COMMENT ON FUNCTION realtime.join_topic(text, bigint, text) IS
-'Decides a join: answers the topic''s newest offset and the log''s epoch. p_after is the last offset
-that the client has, p_epoch the epoch that it had it from. Errors: RO101, RO401, RO402 (no such
-offset), RO403 (must refetch).';
+'Decides a join: answers the topic''s newest offset, the log''s epoch, and the offset up to which
+the caller may see nothing, 0 where they may see all. p_after is the last offset that the client
+has, p_epoch the epoch that it had it from. Errors: RO101, RO401, RO402 (no such offset), RO403
+(must refetch).';

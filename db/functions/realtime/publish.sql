@@ -1,6 +1,12 @@
 -- The row lock that the UPDATE takes is held to the end of the transaction. Two writers of one
 -- topic thus commit in the order of their offsets; a rollback gives its offset back.
-CREATE OR REPLACE FUNCTION realtime.publish(p_topic text, p_event text, p_payload json)
+CREATE OR REPLACE FUNCTION realtime.publish(
+    p_topic text,
+    p_event text,
+    p_payload json,
+    p_about_offset bigint DEFAULT NULL,
+    p_revokes text DEFAULT NULL
+)
 RETURNS bigint
 LANGUAGE plpgsql
 VOLATILE
@@ -23,15 +29,18 @@ BEGIN
         RETURNING topic.last_offset INTO v_offset;
     END IF;
 
-    PERFORM realtime.append(p_topic, v_offset, p_event, p_payload);
+    PERFORM realtime.append(
+        p_topic, v_offset, p_event, p_payload, p_about_offset, p_revokes
+    );
 
     RETURN v_offset;
 END;
 $$;
 
-REVOKE ALL ON FUNCTION realtime.publish(text, text, json) FROM PUBLIC;
+REVOKE ALL ON FUNCTION realtime.publish(text, text, json, bigint, text) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION realtime.publish(text, text, json) TO roost_api;
+GRANT EXECUTE ON FUNCTION realtime.publish(text, text, json, bigint, text) TO roost_api;
 
-COMMENT ON FUNCTION realtime.publish(text, text, json) IS
-'Appends an event to a topic in the caller''s transaction and answers its offset.';
+COMMENT ON FUNCTION realtime.publish(text, text, json, bigint, text) IS
+'Appends an event to a topic in the caller''s transaction and answers its offset. p_about_offset and
+p_revokes are as for realtime.append.';

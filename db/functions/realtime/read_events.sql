@@ -7,7 +7,16 @@ CREATE OR REPLACE FUNCTION realtime.read_events(
     p_limit integer,
     p_bytes integer DEFAULT 1048576
 )
-RETURNS TABLE (topic text, event_offset bigint, id uuid, event text, payload json, epoch text)
+RETURNS TABLE (
+    topic text,
+    event_offset bigint,
+    id uuid,
+    event text,
+    payload json,
+    epoch text,
+    about_offset bigint,
+    revokes text
+)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
@@ -22,7 +31,9 @@ BEGIN
         page.id,
         page.event,
         page.payload,
-        (SELECT log.epoch FROM realtime.log AS log)
+        (SELECT log.epoch FROM realtime.log AS log),
+        page.about_offset,
+        page.revokes
     FROM unnest(p_topics, p_afters) AS asked (topic, after)
     CROSS JOIN LATERAL (
         SELECT
@@ -36,7 +47,9 @@ BEGIN
                 stored.event_offset,
                 stored.id,
                 stored.event,
-                stored.payload
+                stored.payload,
+                stored.about_offset,
+                stored.revokes
             FROM realtime.events AS stored
             WHERE stored.topic = asked.topic AND stored.event_offset > asked.after
             ORDER BY stored.event_offset

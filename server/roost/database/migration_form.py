@@ -68,16 +68,17 @@ def _problems(files: MigrationFiles, migration: Migration) -> Iterator[str]:
     forget = _FORGET.format(migration.id)
     if not migration.transactional:
         yield from _bare_problems(file, migration.statements)
-        if [it.text for it in migration.rollback_statements] != [forget]:
-            yield from _bare_problems(rollback, migration.rollback_statements)
-        return
+        # Two statements at most, and both may be repeated: the record goes when the rest has gone.
+        undoing = [it for it in migration.rollback_statements if it.text != forget]
+        yield from _bare_problems(rollback, undoing)
     if migration.id[:4] > _RECORDS_SINCE and forget not in migration.rollback:
         yield (
             f"{rollback} leaves the record of the migration, which yoyo does not know of: end it"
             f" with {forget}"
         )
-    yield from _path_problems(file, migration.statements)
-    yield from _path_problems(rollback, migration.rollback_statements)
+    if migration.transactional:
+        yield from _path_problems(file, migration.statements)
+        yield from _path_problems(rollback, migration.rollback_statements)
 
 
 def _path_problems(file: str, statements: list[Statement]) -> Iterator[str]:

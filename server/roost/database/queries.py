@@ -109,13 +109,13 @@ GET_SERVER_SECRET: Final = Statement(b"SELECT roost.get_server_secret($1)")
 
 # --- realtime ------------------------------------------------------------------------------------
 
-# Columns: newest offset, epoch.
 JOIN_TOPIC: Final = Statement(
-    b"SELECT last_offset, epoch FROM realtime.join_topic($1::text, $2::bigint, $3::text)"
+    b"SELECT last_offset, epoch, visible_after"
+    b" FROM realtime.join_topic($1::text, $2::bigint, $3::text)"
 )
 
 READ_EVENTS: Final = Statement(
-    b"SELECT topic, event_offset, id, event, payload, epoch"
+    b"SELECT topic, event_offset, id, event, payload, epoch, about_offset, revokes"
     b" FROM realtime.read_events($1::text[], $2::bigint[], $3::integer, $4::integer)"
 )
 
@@ -186,3 +186,24 @@ END_SESSIONS: Final = Statement(
     b" FROM roost.end_sessions($1::uuid, $2::text)",
     touches=True,
 )
+
+# --- jobs ----------------------------------------------------------------------------------------
+
+# Each does a bounded piece and answers how much is left, 0 for nothing. The limits keep a piece
+# well below a second.
+JOBS: Final = {
+    name: Statement(
+        b"SELECT left_to_do, current_setting('roost.touched', true) FROM "
+        + call
+        + b" AS left_to_do",
+        touches=True,
+    )
+    for name, call in {
+        "roost.expire_messages": b"roost.expire_messages(500)",
+        "roost.purge_conversations": b"roost.purge_conversations(500)",
+        "roost.expire_typing": b"roost.expire_typing(1000)",
+        "roost.backfill_messages": b"roost.backfill_messages(1000)",
+        "roost.backfill_participants": b"roost.backfill_participants(1000)",
+        "roost.index_messages": b"roost.index_messages(200)",
+    }.items()
+}

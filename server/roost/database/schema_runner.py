@@ -47,6 +47,11 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no t
         super().init_connection(connection)
         pin_settings(connection)
 
+    def _delete_lock_row(self, pid: int) -> None:
+        """As yoyo's, but on a connection that is lost; the next run clears the lock then."""
+        if not self.connection.closed:
+            super()._delete_lock_row(pid)
+
     def mark_one(self, migration: Any, log: bool = True) -> None:  # yoyo's
         """As yoyo's, but by the server's clock: hosts that deploy may disagree about the time."""
         self.execute(

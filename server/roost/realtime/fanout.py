@@ -5,10 +5,18 @@ is live while its cursor is not behind its topic's head; then a batch that begin
 written to it as it is. Any other channel is behind, and its socket reads the log until the channel
 is at the head again (`socket`). Both decide on the cursor alone and move it in the step that
 writes, so that nothing is lost, doubled or reordered, whatever happens between two steps.
+
+A right to a topic ends in the topic itself, with an event that says whose it is. The database
+allows a channel as of an offset; the first such event behind that offset is the last one that the
+channel gets, on whichever path and whenever it is read. No word from elsewhere is needed in time.
+
+Ephemeral events are in no log and pass by all this: who is live gets them. They wait only for reads
+of their topic that were due before they came, so that none of them overtakes the end of a right.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final, Protocol
@@ -18,8 +26,8 @@ import orjson
 from roost.database.pipeline import Multiplexer
 from roost.database.queries import GET_LOG_EPOCH
 from roost.errors import RoostError
-from roost.realtime.log import Event, LogReader, Page
-from roost.realtime.protocol import Version
+from roost.realtime.log import EVERYBODY, Event, LogReader, Page
+from roost.realtime.protocol import Version, broadcast_frame, ephemeral_message
 from roost.realtime.refusals import must_refetch
 from roost.tokens import Claims
 
@@ -33,56 +41,104 @@ SOCKETS_PER_TURN: Final = 500
 
 RETRY_SECONDS: Final = 0.5
 
+# Ephemeral events that wait for a read of their topic, and those that wait for their turn. The
+# oldest go when there are more: they are what is worth least.
+MOST_HELD: Final = 100
+MOST_READY: Final = 10_000
+
 
 class Topic:
     """A topic that somebody here has joined or is joining.
 
     head -- offset up to which events were handed to the live channels; None until the first join
         has been allowed
+    revoked_at -- offset of the last event up to the head that ends somebody's right
     woken_early -- something new was announced before there was a head
     """
 
-    __slots__ = ("channels", "head", "joined_name", "name", "woken_early")
+    __slots__ = ("channels", "head", "joined_name", "name", "revoked_at", "woken_early")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.joined_name = orjson.dumps(f"realtime:{name}")
         self.head: int | None = None
+        self.revoked_at = 0
         self.woken_early = False
         self.channels: set[Channel] = set()
 
 
 class Batch:
-    """Events of one topic, without a hole, as frames that are built when first asked for."""
+    """Events of one topic, without a hole, as frames that are built when first asked for.
 
-    __slots__ = ("_frames", "_topic", "end", "events", "start")
+    revoked_at -- offset of the last event that ends somebody's right; 0 without one
+    """
+
+    __slots__ = ("_about", "_frames", "_topic", "end", "events", "revoked_at", "start")
 
     def __init__(self, topic: Topic, events: list[Event]) -> None:
         self.events = events
         self.start = events[0].offset - 1
         self.end = events[-1].offset
+        self.revoked_at = max((event.offset for event in events if event.revokes), default=0)
+        self._about = min(event.about for event in events)
         self._topic = topic
-        self._frames: dict[tuple[Version, int], bytes] = {}
+        self._frames: dict[tuple[Version, int, int, int], bytes] = {}
 
-    def after(self, version: Version, cursor: int) -> bytes:
-        """The frames of all events after an offset within the batch, joined for one write."""
-        frames = self._frames.get((version, cursor))
+    def last_for(self, channel: "Channel") -> Event | None:
+        """The event with which the channel's right ends, if it does in what it lacks."""
+        if self.revoked_at > channel.cursor:
+            for event in self.events[channel.cursor - self.start :]:
+                if channel.is_ended_by(event):
+                    return event
+        return None
+
+    def frames(self, version: Version, cursor: int, end: int, visible_after: int) -> bytes:
+        """The frames of the events after `cursor` up to `end`, both within the batch, joined for
+        one write. Channels that see the same share them: mostly all do.
+        """
+        if visible_after < self._about:
+            # Nothing is hidden.
+            visible_after = 0
+        key = (version, cursor, end, visible_after)
+        frames = self._frames.get(key)
         if frames is None:
             frames = b"".join(
                 [
-                    event.frame(version, self._topic.joined_name)
-                    for event in self.events[cursor - self.start :]
+                    event.frame(version, self._topic.joined_name, visible_after=visible_after)
+                    for event in self.events[cursor - self.start : end - self.start]
                 ]
             )
-            self._frames[version, cursor] = frames
+            self._frames[key] = frames
         return frames
 
 
+class Ephemeral:
+    """An event that is not stored, as a frame that is built when first asked for."""
+
+    __slots__ = ("_frames", "_message", "topic")
+
+    def __init__(self, topic: Topic, event: str, payload: bytes) -> None:
+        self.topic = topic
+        self._message = ephemeral_message(event, payload)
+        self._frames: dict[Version, bytes] = {}
+
+    def frame(self, version: Version) -> bytes:
+        """The WebSocket frame."""
+        frame = self._frames.get(version)
+        if frame is None:
+            frame = broadcast_frame(version, self.topic.joined_name, self._message)
+            self._frames[version] = frame
+        return frame
+
+
 class Subscriber(Protocol):
-    """What the fan-out asks of a socket. Both return without waiting."""
+    """What the fan-out asks of a socket. All return without waiting."""
 
     def deliver(self, channel: "Channel", batch: Batch) -> None:
         """Writes what the channel lacks of a batch, or marks the channel as behind."""
+
+    def mention(self, ephemeral: Ephemeral) -> None:
+        """Writes an ephemeral event, if there is room."""
 
     def fail(self, channel: "Channel", error: RoostError) -> None:
         """Ends a channel for a reason that its client is told, such that it joins again."""
@@ -94,11 +150,23 @@ class Channel:
     join_ref -- the client's reference of its join
     claims -- the access token under which it was joined
     cursor -- offset of the last event written to the socket
+    granted_at -- newest offset when the database last allowed it
+    visible_after -- what is about offsets up to this one is hidden; 0 where nothing is
     replay_end -- events up to this offset are marked as replayed
     live -- takes batches of the fan-out; else its socket reads the log for it, or it has ended
     """
 
-    __slots__ = ("claims", "cursor", "join_ref", "live", "replay_end", "socket", "topic")
+    __slots__ = (
+        "claims",
+        "cursor",
+        "granted_at",
+        "join_ref",
+        "live",
+        "replay_end",
+        "socket",
+        "topic",
+        "visible_after",
+    )
 
     def __init__(
         self, socket: Subscriber, topic: Topic, join_ref: str | None, claims: Claims
@@ -108,8 +176,18 @@ class Channel:
         self.join_ref = join_ref
         self.claims = claims
         self.cursor = 0
+        self.granted_at = 0
+        self.visible_after = 0
         self.replay_end = 0
         self.live = False
+
+    def is_ended_by(self, event: Event) -> bool:
+        """Whether the right to the topic ends with an event. An older one the database knew of."""
+        return (
+            event.revokes is not None
+            and event.offset > self.granted_at
+            and event.revokes in (EVERYBODY, self.claims.user_id)
+        )
 
 
 class Fanout:
@@ -130,6 +208,12 @@ class Fanout:
         self._woken: dict[Topic, asyncio.Future[None] | None] = {}
         self._unsure: dict[Topic, None] = {}
         self._news = asyncio.Event()
+        # Ephemeral events: those that wait for a read of their topic to begin, for the one under
+        # way to end, and for their turn.
+        self._held: dict[Topic, deque[Ephemeral]] = {}
+        self._reading: dict[Topic, deque[Ephemeral]] = {}
+        self._ready: deque[Ephemeral] = deque(maxlen=MOST_READY)
+        self._mentions = asyncio.Event()
 
     def subscribe(
         self, socket: Subscriber, name: str, join_ref: str | None, claims: Claims
@@ -170,6 +254,7 @@ class Fanout:
             del self._topics[topic.name]
             _finish(self._woken.pop(topic, None))
             self._unsure.pop(topic, None)
+            self._held.pop(topic, None)
 
     def wake(self, names: Iterable[str]) -> None:
         """Topics that have something new. Several calls within a turn of the loop are one read."""
@@ -177,6 +262,22 @@ class Fanout:
             topic = self._topics.get(name)
             if topic is not None:
                 self._wake(topic)
+
+    def broadcast(self, name: str, event: str, payload: bytes) -> None:
+        """Passes an ephemeral event on; payload is JSON text. Raises ValueError where it is not."""
+        topic = self._topics.get(name)
+        if topic is None or topic.head is None:
+            # Nobody is live in it.
+            return
+        orjson.loads(payload)
+        ephemeral = Ephemeral(topic, event, payload)
+        if topic in self._woken or topic in self._unsure:
+            self._held.setdefault(topic, deque(maxlen=MOST_HELD)).append(ephemeral)
+        elif topic in self._reading:
+            self._reading[topic].append(ephemeral)
+        else:
+            self._ready.append(ephemeral)
+            self._mentions.set()
 
     def wake_all(self) -> None:
         """Looks at every topic, without holding up those that are known to have something new."""
@@ -235,6 +336,21 @@ class Fanout:
         await self.check_epoch(page.epoch)
         return False
 
+    async def mention(self) -> None:
+        """Passes ephemeral events on, for ever."""
+        while True:
+            await self._mentions.wait()
+            self._mentions.clear()
+            while self._ready:
+                ephemeral = self._ready.popleft()
+                topic = ephemeral.topic
+                for number, channel in enumerate(tuple(topic.channels), 1):
+                    # Whoever has not had the last end of a right yet may be who it is about.
+                    if channel.live and channel.cursor >= topic.revoked_at:
+                        channel.socket.mention(ephemeral)
+                    if number % SOCKETS_PER_TURN == 0:
+                        await asyncio.sleep(0)
+
     async def run(self) -> None:
         """Reads and passes on, for ever. One read at a time, so batches of a topic keep order."""
         while True:
@@ -250,6 +366,8 @@ class Fanout:
                 else:
                     continue
                 finally:
+                    # What was to follow a read that failed would come too late.
+                    self._reading.clear()
                     for future in topics.values():
                         _finish(future)
                 self._read_again(topics)
@@ -266,6 +384,10 @@ class Fanout:
             page = pages.get(topic.name)
             if page is not None:
                 await self._pass_on(topic, page)
+            ephemerals = self._reading.pop(topic)
+            if ephemerals:
+                self._ready.extend(ephemerals)
+                self._mentions.set()
 
     def _take(self) -> dict[Topic, asyncio.Future[None] | None]:
         """The next topics to read."""
@@ -278,6 +400,8 @@ class Fanout:
             del self._unsure[topic]
             if topic.head is not None:
                 topics[topic] = None
+        for topic in topics:
+            self._reading[topic] = self._held.pop(topic, deque(maxlen=MOST_HELD))
         return topics
 
     def _read_again(self, topics: Iterable[Topic]) -> None:
@@ -293,6 +417,7 @@ class Fanout:
         if page.events:
             batch = Batch(topic, page.events)
             topic.head = batch.end
+            topic.revoked_at = max(topic.revoked_at, batch.revoked_at)
             for number, channel in enumerate(tuple(topic.channels), 1):
                 if channel.live:
                     channel.socket.deliver(channel, batch)

@@ -20,21 +20,41 @@ MOST_PAGE_ROWS: Final = 2_000
 LEAST_TOPIC_BYTES: Final = 16_384
 
 
+# Of Event.revokes.
+EVERYBODY: Final = "everybody"
+
+# What stands in place of an event that a subscriber may not see, so that offsets have no gap.
+HIDDEN_EVENT: Final = "hidden"
+HIDDEN_PAYLOAD: Final = b"{}"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stored event. payload is JSON text, as the database keeps it."""
+    """A stored event.
+
+    payload -- JSON text, as the database keeps it
+    about -- offset of the event that made what this one is about; else its own
+    revokes -- whose right to the topic ends with it: a user id or EVERYBODY
+    """
 
     offset: int
     id: str
     event: str
     payload: bytes
     epoch: str
+    about: int
+    revokes: str | None
 
-    def frame(self, version: Version, topic: bytes, *, replayed: bool = False) -> bytes:
-        """The WebSocket frame for a subscriber; topic is the joined name as a JSON string."""
+    def frame(
+        self, version: Version, topic: bytes, *, replayed: bool = False, visible_after: int = 0
+    ) -> bytes:
+        """The WebSocket frame for a subscriber who may see what is about offsets behind
+        visible_after; topic is the joined name as a JSON string.
+        """
+        hidden = 0 < visible_after >= self.about
         message = broadcast_message(
-            self.event,
-            self.payload,
+            HIDDEN_EVENT if hidden else self.event,
+            HIDDEN_PAYLOAD if hidden else self.payload,
             event_id=self.id,
             offset=self.offset,
             epoch=self.epoch,
@@ -97,8 +117,10 @@ class LogReader:
         )
         pages: dict[str, Page] = {}
         for row in rows:
-            # No column of the log is ever NULL.
-            topic, event_offset, event_id, event, payload, epoch = (value or b"" for value in row)
+            # Only what an event is about and whom it revokes may be NULL; no value is empty.
+            topic, event_offset, event_id, event, payload, epoch, about, revokes = (
+                value or b"" for value in row
+            )
             name, offset = topic.decode(), int(event_offset)
             page = pages.get(name)
             if page is None:
@@ -111,7 +133,15 @@ class LogReader:
                 page.resumes_at = offset
                 continue
             page.events.append(
-                Event(offset, event_id.decode(), event.decode(), payload, page.epoch)
+                Event(
+                    offset,
+                    event_id.decode(),
+                    event.decode(),
+                    payload,
+                    page.epoch,
+                    int(about or offset),
+                    revokes.decode() or None,
+                )
             )
         for page in pages.values():
             page.full = page.rows == limit or page.size >= most_bytes

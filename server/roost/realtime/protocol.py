@@ -175,8 +175,13 @@ def broadcast_message(
     )
 
 
+def ephemeral_message(event: str, payload: bytes) -> bytes:
+    """As broadcast_message(), for an event that is not stored: it has no `meta`."""
+    return b'{"type":"broadcast","event":%b,"payload":%b}' % (orjson.dumps(event), payload)
+
+
 def broadcast_frame(version: Version, topic: bytes, message: bytes) -> bytes:
-    """A WebSocket frame with a message from broadcast_message(); topic is a JSON string."""
+    """A WebSocket frame with a message from one of the two above; topic is a JSON string."""
     if version is Version.V1:
         return text_frame(
             b'{"topic":%b,"event":"broadcast","payload":%b,"ref":null}' % (topic, message)

@@ -47,6 +47,17 @@ def session_over() -> RoostError:
     )
 
 
+def no_longer_allowed() -> RoostError:
+    """The right to a topic has ended while it was joined."""
+    return RoostError(
+        code="RO401",
+        message="You may not join this topic.",
+        details=None,
+        hint="Your right to it has ended: ask whoever removed you to add you again.",
+        status=403,
+    )
+
+
 def must_refetch() -> RoostError:
     """The log has lost events that a channel has not had."""
     return RoostError(

@@ -3,13 +3,14 @@
 News comes from the calls of this server (`wake`), from other servers and from writers without one
 (`on_notify`, through PostgreSQL's NOTIFY), and, should any of that be lost, from a slow poll. News
 is only ever "this topic has something": what it is stands in the log, and is read from there.
+Ephemeral events alone are carried by what announces them, since they are in no log.
 """
 
 import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, web
@@ -60,6 +61,8 @@ LONGEST_NOTIFICATION: Final = 7_900
 NOTIFICATION_SPACING_SECONDS: Final = 0.01
 
 _SESSION: Final = "!session:"
+# Then topic, event and payload (JSON text), with tabs between them: an ephemeral event.
+_EPHEMERAL: Final = "~"
 
 
 class Relay:
@@ -91,6 +94,7 @@ class Relay:
         await self._fanout.check_epoch()
         pause = await self._maintain_partitions()
         self._spawn(self._fanout.run())
+        self._spawn(self._fanout.mention())
         self._spawn(_every(POLL_SECONDS, self._poll))
         self._spawn(_every(SWEEP_SECONDS, self._sweep))
         self._spawn(_every(SESSION_CHECK_SECONDS, self._check_sessions))
@@ -207,7 +211,9 @@ class Relay:
     # --- news -------------------------------------------------------------------------------------
 
     def wake(self, touched: str) -> None:
-        """What a call of this server touched: a line for each topic or control message."""
+        """What a call of this server touched: a line for each topic, control message or ephemeral
+        event.
+        """
         lines = _lines(touched)
         self._take(lines)
         self._unsent.update(dict.fromkeys(lines))
@@ -234,11 +240,22 @@ class Relay:
         self._fanout.wake_all()
         self._spawn(self._recheck())
 
-    def _take(self, lines: Iterable[str]) -> None:
+    def _take(self, lines: Collection[str]) -> None:
         for line in lines:
             if line.startswith(_SESSION):
                 self._end_session(line.removeprefix(_SESSION))
+        # Topics first, so that no ephemeral event goes before what the log says already.
         self._fanout.wake(lines)
+        for line in lines:
+            if line.startswith(_EPHEMERAL):
+                self._broadcast(line)
+
+    def _broadcast(self, line: str) -> None:
+        try:
+            topic, event, payload = line.removeprefix(_EPHEMERAL).split("\t")
+            self._fanout.broadcast(topic, event, payload.encode())
+        except ValueError as error:
+            logger.warning("an ephemeral event is malformed: %s", error)
 
     def _end_session(self, session_id: str) -> None:
         for socket in self._sessions.sockets(session_id):
@@ -251,12 +268,11 @@ class Relay:
         """
         try:
             while self._unsent:
-                payload = "\n".join((self._node_id, *self._unsent)).encode()
+                payloads = _notifications(self._node_id, self._unsent)
                 self._unsent.clear()
-                if len(payload) > LONGEST_NOTIFICATION:
-                    payload = self._node_id.encode()
                 try:
-                    await self._multiplexer.call(NOTIFY_EVENTS, (payload,), None)
+                    for payload in payloads:
+                        await self._multiplexer.call(NOTIFY_EVENTS, (payload,), None)
                 except RoostError as error:
                     logger.warning("cannot notify the other servers: %s", error)
                 await asyncio.sleep(NOTIFICATION_SPACING_SECONDS)
@@ -308,6 +324,33 @@ class Relay:
 def _lines(text: str) -> list[str]:
     # Not splitlines(), which takes a dozen other characters for the end of a line.
     return [line for line in text.split("\n") if line]
+
+
+def _notifications(node_id: str, lines: Collection[str]) -> list[bytes]:
+    """Payloads for NOTIFY. One has all topics and control messages; when these are too many it has
+    no line, for "anything". Ephemeral events follow, in as many payloads as they need.
+    """
+    head = node_id.encode()
+    payloads: list[bytes] = []
+    ephemeral = [line for line in lines if line.startswith(_EPHEMERAL)]
+    payload = "\n".join(
+        (node_id, *(line for line in lines if not line.startswith(_EPHEMERAL)))
+    ).encode()
+    if len(payload) > LONGEST_NOTIFICATION:
+        payloads.append(head)
+        payload = head
+    for line in ephemeral:
+        more = b"\n" + line.encode()
+        if len(head) + len(more) > LONGEST_NOTIFICATION:
+            logger.warning("an ephemeral event of %d bytes can't be sent on", len(more))
+            continue
+        if len(payload) + len(more) > LONGEST_NOTIFICATION:
+            payloads.append(payload)
+            payload = head
+        payload += more
+    if payload != head:
+        payloads.append(payload)
+    return payloads
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

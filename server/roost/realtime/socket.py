@@ -4,7 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
@@ -12,12 +12,13 @@ from aiohttp.abc import AbstractStreamWriter
 from roost.database.pipeline import Identity, Multiplexer
 from roost.database.queries import JOIN_TOPIC
 from roost.errors import RoostError
-from roost.realtime.fanout import RETRY_SECONDS, Batch, Channel, Fanout
+from roost.realtime.fanout import RETRY_SECONDS, Batch, Channel, Ephemeral, Fanout
 from roost.realtime.join import JoinRequest, topic_name
 from roost.realtime.log import LogReader, Page
 from roost.realtime.protocol import MalformedFrameError, Push, Version, decode, encode
 from roost.realtime.refusals import (
     must_refetch,
+    no_longer_allowed,
     presentable,
     refused,
     response,
@@ -64,6 +65,19 @@ class Services:
     sessions: "Sessions[Socket]"
     # So that a thousand sockets that come back at once leave connections to everybody else.
     catch_up_reads: asyncio.Semaphore
+
+
+class Grant(NamedTuple):
+    """What the database answers when it allows a join.
+
+    newest -- offset of the topic's newest event
+    epoch -- of the log
+    visible_after -- the caller may see nothing of offsets up to this one; 0 where they may see all
+    """
+
+    newest: int
+    epoch: str
+    visible_after: int
 
 
 class Socket:
@@ -355,9 +369,9 @@ class Socket:
         self._channels[push.topic] = channel
         self._belong_to_sessions()
         try:
-            newest, epoch = await self._ask(claims, name, request.after, request.epoch)
-            if epoch != fanout.epoch:
-                await fanout.check_epoch(epoch)
+            grant = await self._ask(claims, name, request.after, request.epoch)
+            if grant.epoch != fanout.epoch:
+                await fanout.check_epoch(grant.epoch)
         except RoostError as error:
             self._forget(channel)
             await self._refuse(push, error)
@@ -365,13 +379,15 @@ class Socket:
         if not self._has(channel):
             # It has ended in the meantime, and the client has been told why.
             return
-        if epoch != fanout.epoch:
+        if grant.epoch != fanout.epoch:
             # The log was replaced while the answer was on its way.
             self.fail(channel, must_refetch())
             return
+        newest = channel.granted_at = grant.newest
+        channel.visible_after = grant.visible_after
         if request.after is not None:
             channel.replay_end = newest
-        await self._accept(push, {"postgres_changes": [], "offset": newest, "epoch": epoch})
+        await self._accept(push, {"postgres_changes": [], "offset": newest, "epoch": grant.epoch})
         if request.confirm:
             ready = {
                 "extension": "system",
@@ -384,13 +400,8 @@ class Socket:
         if self._has(channel) and not fanout.place(channel, cursor, newest):
             self._fall_behind(channel)
 
-    async def _ask(
-        self, claims: Claims, name: str, after: int | None, epoch: str | None
-    ) -> tuple[int, str]:
-        """Asks the database for a join. Returns the newest offset and the log's epoch.
-
-        Raises DatabaseError, DatabaseUnavailable.
-        """
+    async def _ask(self, claims: Claims, name: str, after: int | None, epoch: str | None) -> Grant:
+        """Asks the database for a join. Raises DatabaseError, DatabaseUnavailable."""
         session_id = None if claims.session_id is None else claims.session_id.encode()
         rows = await self._services.multiplexer.call(
             JOIN_TOPIC,
@@ -401,8 +412,9 @@ class Socket:
             ),
             Identity(b"user", session_id),
         )
-        newest, log_epoch = rows[0]
-        return int(newest or 0), (log_epoch or b"").decode()
+        # No column is ever NULL.
+        newest, log_epoch, visible_after = (value or b"" for value in rows[0])
+        return Grant(int(newest), log_epoch.decode(), int(visible_after))
 
     def _verify(self, token: str | None) -> Claims:
         """Who holds a token; without one, the key counts that the socket was opened with.
@@ -449,9 +461,15 @@ class Socket:
             # Before the question, as for a join.
             channel.claims = claims
             self._belong_to_sessions()
-            await self._ask(claims, channel.topic.name, None, None)
+            grant = await self._ask(claims, channel.topic.name, None, None)
+            if grant.epoch != self._services.fanout.epoch:
+                await self._services.fanout.check_epoch(grant.epoch)
         except RoostError as error:
             self.fail(channel, error)
+        else:
+            # A channel of another log than the answer has ended with the check.
+            channel.granted_at = grant.newest
+            channel.visible_after = grant.visible_after
 
     # --- ending channels --------------------------------------------------------------------------
 
@@ -483,12 +501,22 @@ class Socket:
         if channel.cursor < batch.start:
             self._fall_behind(channel)
             return
-        frames = batch.after(self._version, channel.cursor)
+        last = batch.last_for(channel) if batch.revoked_at else None
+        end = batch.end if last is None else last.offset
+        frames = batch.frames(self._version, channel.cursor, end, channel.visible_after)
         if self._transport.get_write_buffer_size() + len(frames) > MOST_UNSENT_BYTES:
             self._fall_behind(channel)
         elif not self._transport.is_closing():
             self._transport.write(frames)
-            channel.cursor = batch.end
+            channel.cursor = end
+            if last is not None:
+                self.fail(channel, no_longer_allowed())
+
+    def mention(self, ephemeral: Ephemeral) -> None:
+        """See fanout.Subscriber."""
+        frame = ephemeral.frame(self._version)
+        if self._transport.get_write_buffer_size() + len(frame) <= MOST_UNSENT_BYTES:
+            self._write(frame)
 
     def _fall_behind(self, channel: Channel) -> None:
         channel.live = False
@@ -537,17 +565,25 @@ class Socket:
         """
         frames: list[bytes] = []
         unsent = self._transport.get_write_buffer_size()
+        is_ended = False
         for event in page.events:
             frame = event.frame(
                 self._version,
                 channel.topic.joined_name,
                 replayed=event.offset <= channel.replay_end,
+                visible_after=channel.visible_after,
             )
             if unsent > DRAINED_BYTES and unsent + len(frame) > MOST_UNSENT_BYTES:
                 break
             frames.append(frame)
             unsent += len(frame)
+            if channel.is_ended_by(event):
+                is_ended = True
+                break
         self._write(b"".join(frames))
+        if is_ended:
+            self.fail(channel, no_longer_allowed())
+            return
         cursor = page.events[len(frames) - 1].offset if frames else channel.cursor
         if page.resumes_at is not None and len(frames) == len(page.events):
             self.fail(channel, must_refetch())

@@ -1,0 +1,22 @@
+-- Locks events before its partitions, as readers do (see realtime.make_partitions). Whoever
+-- maintains partitions gives up waiting soon, so that a circle of locks, or of rows in the default
+-- partition, ends there.
+CREATE OR REPLACE FUNCTION realtime.redact(p_topic text, p_offsets bigint[], p_payload json)
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE realtime.events AS event
+    SET payload = p_payload
+    WHERE event.topic = p_topic AND event.event_offset = ANY (p_offsets);
+END;
+$$;
+
+REVOKE ALL ON FUNCTION realtime.redact(text, bigint[], json) FROM PUBLIC;
+
+COMMENT ON FUNCTION realtime.redact(text, bigint[], json) IS
+'Overwrites the payload of those events of a topic, by offset, that are still kept. Whoever replays
+them gets this payload.';

@@ -1,0 +1,58 @@
+CREATE OR REPLACE FUNCTION api.set_message_embedding(
+    message_id uuid,
+    model text,
+    embedding real[]
+)
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_message roost.messages;
+BEGIN
+    v_message := roost.require_message(set_message_embedding.message_id);
+    PERFORM roost.require_vectors();
+
+    -- Nobody edits or deletes the message meanwhile.
+    PERFORM roost.lock_conversation(v_message.conversation_id, 'message.send');
+
+    IF EXISTS (
+        SELECT FROM roost.messages AS message
+        WHERE message.id = set_message_embedding.message_id AND message.deleted_at IS NOT NULL
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO304',
+            MESSAGE = 'The message was deleted.',
+            DETAIL = format('Message: %s', set_message_embedding.message_id),
+            HINT = 'Send the embedding after the message has been restored.';
+    END IF;
+
+    INSERT INTO roost.message_embeddings AS embedded (message_id, model, embedding)
+    VALUES (
+        set_message_embedding.message_id,
+        set_message_embedding.model,
+        set_message_embedding.embedding
+    )
+    ON CONFLICT ON CONSTRAINT message_embeddings_pkey
+    DO UPDATE SET embedding = excluded.embedding, created_at = now();
+END;
+$$;
+
+ALTER FUNCTION api.set_message_embedding(uuid, text, real[]) OWNER TO roost_api;
+
+REVOKE ALL ON FUNCTION api.set_message_embedding(uuid, text, real[]) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION api.set_message_embedding(uuid, text, real[]) TO roost_user;
+
+COMMENT ON FUNCTION api.set_message_embedding(uuid, text, real[]) IS
+'Says what a message means, as the client''s model has it, so that search_messages finds it by that.
+The last one that was sent counts. It goes when the message is edited or deleted.
+
+Callers: members, admins and the owner of the conversation.
+Arguments: message_id. model, the name of the model. embedding, a list of at most 4096 numbers.
+Returns: nothing.
+Errors: RO101, RO201 (no such message), RO202 (viewer), RO203 (archived), RO304 (deleted), RO501
+(the database can''t search by meaning), 23514 (no such model name, or no embedding).
+Example: POST /rpc/set_message_embedding {"message_id": "<id>", "model": "m", "embedding": [0.1]}';

@@ -1,0 +1,8 @@
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL ROLE roost_owner;
+
+ALTER TABLE realtime.events
+DROP COLUMN about_offset,
+DROP COLUMN revokes;
+
+DELETE FROM roost.migration_checksums WHERE id = '0010.event_visibility';

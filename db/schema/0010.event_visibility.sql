@@ -1,0 +1,16 @@
+-- depends: 0009.messages
+-- Who may see an event follows from the event itself, read in the order of the log: no message from
+-- elsewhere can come too late.
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL ROLE roost_owner;
+
+ALTER TABLE realtime.events
+ADD COLUMN about_offset bigint,
+ADD COLUMN revokes text;
+
+COMMENT ON COLUMN realtime.events.about_offset IS
+'Offset of the event that made what this one is about; empty when it is about nothing earlier.
+Whoever may not see that offset does not get this event''s payload.';
+
+COMMENT ON COLUMN realtime.events.revokes IS
+'Whose right to the topic ends with this event: a user id, or everybody; empty for nobody.';
