@@ -60,8 +60,9 @@ SELECT
     user_id
 FROM roost.messages
 WHERE id = '{DELETED}';
-INSERT INTO roost.message_mentions (user_id, message_id, created_at)
-SELECT ('00000000-0000-7000-8000-000000000002')::uuid, id, created_at FROM roost.messages;
+INSERT INTO roost.message_mentions (user_id, message_id, conversation_id, created_at)
+SELECT ('00000000-0000-7000-8000-000000000002')::uuid, id, conversation_id, created_at
+FROM roost.messages;
 INSERT INTO roost.message_attachments (message_id, conversation_id, seq, place, name, media_type,
     size, url)
 SELECT id, conversation_id, seq, 1, 'x', 'text/plain', 1, 'https://example.com' FROM roost.messages;

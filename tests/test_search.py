@@ -412,6 +412,7 @@ async def test_without_pgvector_the_cure_is_said(client: Client) -> None:
         await ada.call("set_message_embedding", message_id=sent["id"], model="m", embedding=[1]),
     ):
         assert (answer.status, answer.body["code"]) == (501, "RO501")
+        assert "search by meaning" in answer.body["message"]
         assert "CREATE EXTENSION vector" in answer.body["hint"]
 
 

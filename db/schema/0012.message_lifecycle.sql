@@ -236,6 +236,7 @@ CREATE INDEX message_reactions_user_id_idx ON roost.message_reactions (user_id);
 CREATE TABLE roost.message_mentions (
     user_id uuid NOT NULL REFERENCES roost.users (id) ON DELETE CASCADE,
     message_id uuid NOT NULL REFERENCES roost.messages (id) ON DELETE CASCADE,
+    conversation_id uuid NOT NULL,
     created_at timestamptz NOT NULL,
     CONSTRAINT message_mentions_pkey PRIMARY KEY (user_id, message_id)
 );
@@ -247,11 +248,15 @@ COMMENT ON COLUMN roost.message_mentions.user_id IS 'Who is mentioned.';
 
 COMMENT ON COLUMN roost.message_mentions.message_id IS 'Where.';
 
+COMMENT ON COLUMN roost.message_mentions.conversation_id IS
+'The message''s, so that a list passes over what the person may no longer read without reading it.';
+
 COMMENT ON COLUMN roost.message_mentions.created_at IS 'When the message was sent.';
 
--- A person's mentions, newest first.
+-- A person's mentions, newest first. With the conversation, so that those in conversations they
+-- have left are passed over in the index alone.
 CREATE INDEX message_mentions_newest_idx
-ON roost.message_mentions (user_id, created_at DESC, message_id DESC);
+ON roost.message_mentions (user_id, created_at DESC, message_id DESC) INCLUDE (conversation_id);
 
 -- Serves the foreign key.
 CREATE INDEX message_mentions_message_id_idx ON roost.message_mentions (message_id);

@@ -585,9 +585,10 @@ SELECT is(
     'a message has its mentions'
 );
 SELECT results_eq(
-    'SELECT user_id, message_id FROM roost.message_mentions',
+    'SELECT user_id, message_id, conversation_id FROM roost.message_mentions',
     $$ VALUES (
-        '00000000-0000-7000-8000-00000000000a'::uuid, '00000000-0000-7000-a000-000000000010'::uuid
+        '00000000-0000-7000-8000-00000000000a'::uuid, '00000000-0000-7000-a000-000000000010'::uuid,
+        '00000000-0000-7000-9000-000000000001'::uuid
     ) $$,
     'and they have it'
 );

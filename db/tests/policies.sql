@@ -66,8 +66,9 @@ AS $$
     WHERE id = p_message_id;
     INSERT INTO roost.message_reactions (message_id, user_id, reaction)
     VALUES (p_message_id, p_user_id, 'ok');
-    INSERT INTO roost.message_mentions (message_id, user_id, created_at)
-    VALUES (p_message_id, p_user_id, now())
+    INSERT INTO roost.message_mentions (message_id, user_id, conversation_id, created_at)
+    SELECT id, p_user_id, conversation_id, now() FROM roost.messages
+    WHERE id = p_message_id
     ON CONFLICT DO NOTHING;
     INSERT INTO roost.message_embeddings (message_id, model, embedding)
     VALUES (p_message_id, 'model', '{1}');
@@ -378,9 +379,10 @@ CROSS JOIN (
             ' ''00000000-0000-7000-8000-00000000000a'', ''x'')'
         ),
         (
-            'message_mentions (message_id, user_id, created_at) VALUES'
+            'message_mentions (message_id, user_id, conversation_id, created_at) VALUES'
             ' (''00000000-0000-7000-a000-00000000000b'','
-            ' ''00000000-0000-7000-8000-00000000000a'', now())'
+            ' ''00000000-0000-7000-8000-00000000000a'','
+            ' ''00000000-0000-7000-9000-00000000000a'', now())'
         ),
         (
             'message_embeddings (message_id, model, embedding) VALUES'

@@ -315,8 +315,8 @@ BEGIN
     );
 
     IF NEW.mentions <> '{}' THEN
-        INSERT INTO roost.message_mentions (user_id, message_id, created_at)
-        SELECT mentioned.user_id, NEW.id, NEW.created_at
+        INSERT INTO roost.message_mentions (user_id, message_id, conversation_id, created_at)
+        SELECT mentioned.user_id, NEW.id, NEW.conversation_id, NEW.created_at
         FROM unnest(NEW.mentions) AS mentioned (user_id);
     END IF;
 
@@ -425,8 +425,8 @@ BEGIN
         DELETE FROM roost.message_mentions AS mention
         WHERE mention.message_id = NEW.id AND mention.user_id <> ALL (NEW.mentions);
 
-        INSERT INTO roost.message_mentions (user_id, message_id, created_at)
-        SELECT mentioned.user_id, NEW.id, NEW.created_at
+        INSERT INTO roost.message_mentions (user_id, message_id, conversation_id, created_at)
+        SELECT mentioned.user_id, NEW.id, NEW.conversation_id, NEW.created_at
         FROM unnest(NEW.mentions) AS mentioned (user_id)
         ON CONFLICT ON CONSTRAINT message_mentions_pkey DO NOTHING;
     END IF;

@@ -19,7 +19,7 @@ WHERE false;
 
 SELECT message_id, user_id, reaction, created_at FROM roost.message_reactions WHERE false;
 
-SELECT user_id, message_id, created_at FROM roost.message_mentions WHERE false;
+SELECT user_id, message_id, conversation_id, created_at FROM roost.message_mentions WHERE false;
 
 SELECT conversation_id, user_id, device_id, expires_at FROM roost.typing_indicators WHERE false;
 

@@ -107,7 +107,7 @@ def translated(
     """A database error as the client is to see it.
 
     Follows RAISE SQLSTATE 'PGRST' with a JSON body in its message and {"status"} in its detail.
-    What a 5xx says of the inside goes to the log only.
+    What a 5xx says of the inside goes to the log only. Roost's own errors say nothing of it.
     """
     if error.sqlstate == "PGRST":
         return _raised_by_hand(error)
@@ -119,7 +119,7 @@ def translated(
         hint = hints.get(named[0]) if named else None
     if hint is None:
         hint = "Sign in first." if status == 401 else HINTS.get(error.sqlstate)
-    if status >= 500 and error.sqlstate != "57014":
+    if status >= 500 and error.sqlstate != "57014" and error.sqlstate not in domain_statuses:
         logger.error("SQLSTATE %s: %s", error.sqlstate, error.message)
         return RoostError(
             code=error.sqlstate,

@@ -16,6 +16,7 @@ DECLARE
     -- Variables: PostgreSQL does not trust coalesce() to be used in an index below a policy.
     v_created_at timestamptz := coalesce(list_mentions.before_created_at, 'infinity');
     v_id uuid := coalesce(list_mentions.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+    v_conversation_ids uuid[];
 BEGIN
     PERFORM roost.require_page_size(list_mentions.page_size);
 
@@ -26,6 +27,16 @@ BEGIN
             HINT = 'Send both before_created_at and before_id, created_at and id of the last row of'
                 ' the page before.';
     END IF;
+
+    -- A place to begin at, however many mentions there are in conversations that the person has
+    -- left: the policy would have to look up the message of each.
+    v_conversation_ids := ARRAY(
+        SELECT participant.conversation_id
+        FROM roost.conversation_participants AS participant
+        WHERE participant.user_id = v_user_id
+            AND participant.left_at IS NULL
+            AND NOT participant.suspended
+    );
 
     -- Each message is looked up by itself (that is what OFFSET 0 is for): a join of all would read
     -- every message of the person before the first one is answered.
@@ -51,6 +62,7 @@ BEGIN
             ) AS found
             WHERE mention.user_id = v_user_id
                 AND (mention.created_at, mention.message_id) < (v_created_at, v_id)
+                AND mention.conversation_id = ANY (v_conversation_ids)
             ORDER BY mention.created_at DESC, mention.message_id DESC
             LIMIT list_mentions.page_size
         ) AS listed

@@ -22,6 +22,8 @@ DECLARE
     v_text text := p_text;
     v_folded text;
     v_is_even boolean;
+    -- Whether v_text has places where a capital begins a part of a word marked in it.
+    v_has_parts boolean := false;
 BEGIN
     IF v_text ~ '[a-z0-9][A-Z]|[A-Z]{2}[a-z]' THEN
         v_text := regexp_replace(
@@ -30,6 +32,7 @@ BEGIN
             E'\\1\ue002\\2',
             'g'
         );
+        v_has_parts := true;
     END IF;
 
     v_folded := roost.fold_text(v_text);
@@ -100,8 +103,12 @@ BEGIN
     FROM placed
     CROSS JOIN LATERAL (
         SELECT
-            placed.first
-            - char_length(replace(left(v_text, placed.first), E'\ue002', '')) AS before,
+            CASE
+                WHEN v_has_parts
+                    THEN placed.first
+                        - char_length(replace(left(v_text, placed.first), E'\ue002', ''))
+                ELSE 0
+            END AS before,
             char_length(placed.text) - char_length(replace(placed.text, E'\ue002', '')) AS within
     ) AS marks
     WHERE cardinality(p_languages) = 0

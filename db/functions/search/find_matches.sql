@@ -43,20 +43,21 @@ SET enable_seqscan = off
 AS $$
 DECLARE
     -- Microseconds, about: a row that is read in order; one that is fetched for itself; an entry
-    -- of the index, and what each conversation adds to that and to a statement; and all that may
-    -- be spent.
+    -- of the index, and what each conversation adds to that and to a statement; a statement; and
+    -- all that may be spent.
     c_walk CONSTANT real := 0.9;
     c_fetch CONSTANT real := 9;
     c_entry CONSTANT real := 2.5;
     c_conversation_entry CONSTANT real := 0.006;
     c_conversation CONSTANT real := 11;
-    c_budget CONSTANT real := 10000;
+    c_statement CONSTANT real := 500;
+    c_budget CONSTANT real := 8000;
     -- Messages that are read one conversation after the other.
     c_few CONSTANT integer := 500;
     c_sample CONSTANT integer := 1000;
     c_segment CONSTANT integer := 16384;
     -- So many at once would take too long: then the measurement was wrong, and is mended.
-    c_most_fetched CONSTANT integer := 2000;
+    c_most_fetched CONSTANT integer := 1500;
     -- The rank of one message by a query of many words and phrases can take half a second. Whatever
     -- has all of them is a match as good as any.
     c_most_ranked_nodes CONSTANT integer := 200;
@@ -176,14 +177,15 @@ BEGIN
     v_index_query := regexp_replace(p_query::text, '<(-|[0-9]+)>', '&', 'g')::tsquery;
 
     -- At least one in twice as many: that none was seen does not say that there is none. What is
-    -- fetched costs, so the more that there may be of it counts.
+    -- fetched costs, so the more that there may be of it counts: where none was seen, three are not
+    -- unlikely.
     SELECT
         greatest(count(*) FILTER (WHERE newest.vector @@ p_query), 0.5)
         / greatest(count(*), 1),
         greatest(
             count(*) FILTER (WHERE newest.vector @@ v_index_query)
             + 2 * sqrt(count(*) FILTER (WHERE newest.vector @@ v_index_query)),
-            0.5
+            3
         ) / greatest(count(*), 1),
         greatest(count(*) FILTER (WHERE newest.every_vector @@ v_index_query), 0.5)
         / greatest(count(*), 1),
@@ -222,7 +224,8 @@ BEGIN
     LOOP
         EXIT WHEN o_next_place < v_bottom;
 
-        IF cardinality(o_seqs) >= p_most OR v_spent >= c_budget THEN
+        -- A tenth of it would be one more statement for next to nothing.
+        IF cardinality(o_seqs) >= p_most OR v_spent >= 0.9 * c_budget THEN
             RETURN;
         END IF;
 
@@ -354,17 +357,21 @@ BEGIN
 
             -- More than was thought: a shorter piece, down to one that is read row by row.
             IF v_fetched = c_most_fetched THEN
+                v_spent := v_spent + c_most_fetched * c_fetch / 2;
                 v_longest := (o_next_place - v_low + 1) / 32;
                 CONTINUE;
             END IF;
 
-            v_spent := v_spent + greatest(
-                (o_next_place - v_low + 1) * v_cost, v_fetched * c_fetch
-            );
+            -- What was fetched is known now; the rest is as it was thought to be.
+            v_spent := v_spent + c_statement + v_fetched * c_fetch;
             IF v_cost = v_marks_cost THEN
-                v_spent := v_spent + c_conversation * cardinality(v_ids);
+                v_spent := v_spent
+                    + (o_next_place - v_low + 1) * (v_cost - c_fetch * v_fetched_common * v_share)
+                    + c_conversation * cardinality(v_ids);
                 v_fetched_common := v_fetched / v_share;
             ELSE
+                v_spent := v_spent
+                    + (o_next_place - v_low + 1) * (v_cost - c_fetch * v_fetched_common);
                 v_fetched_common := v_fetched;
             END IF;
             v_fetched_common := least(
