@@ -41,7 +41,13 @@ class Person:
 
     @property
     def inbox(self) -> str:
+        """Where all that the person may read is heard too."""
         return f"user:{self.user_id}"
+
+    @property
+    def own_device(self) -> str:
+        """A topic that has nothing but its own events."""
+        return f"device:{self.device_id}"
 
     def token(self, lifetime: int = 3600) -> str:
         token, _ = AccessTokens(SECRET, lifetime).issue(
@@ -187,6 +193,8 @@ class Phone:
         self.ws = ws
         self.version = version
         self.person = person
+        # Leaves out what is heard in an inbox of other topics.
+        self.hears_its_own_alone = False
         self._refs = map(str, itertools.count(1))
 
     async def send(
@@ -207,6 +215,12 @@ class Phone:
             await self.ws.send_str(json.dumps(fields))
 
     async def receive(self) -> Message:
+        while True:
+            message = await self._receive()
+            if not self.hears_its_own_alone or "topic" not in message.payload.get("meta", {}):
+                return message
+
+    async def _receive(self) -> Message:
         async with asyncio.timeout(20):
             frame = json.loads(await self.ws.receive_str())
         if self.version is Version.V1:

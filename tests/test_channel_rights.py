@@ -13,9 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from roost.errors import RoostError
 from roost.realtime import fanout as fan_out
-from roost.realtime import log, relay, socket
+from roost.realtime import log, outlet, relay, socket
 from roost.realtime.protocol import Version
+from roost.tokens import Claims
 from tests.relaying import (
     Database,
     Node,
@@ -182,23 +184,47 @@ async def test_a_channel_that_is_behind_hides_what_its_new_token_may_not_see(
     await phone.is_answered()
 
 
-def test_frames_are_shared_by_those_who_see_the_same() -> None:
-    topic = fan_out.Topic("user:1")
+async def test_frames_are_shared_by_those_who_see_the_same(node: Node) -> None:
+    fanout = fan_out.Fanout(node.multiplexer)
+    claims = Claims("user", None, "1", None, 0)
+
+    def channel(visible_after: int, carrier: fan_out.Channel | None = None) -> fan_out.Channel:
+        made = fanout.subscribe(Silent(), "conversation:1", None, claims, carrier=carrier)
+        made.cursor, made.visible_after = 10, visible_after
+        return made
+
     batch = fan_out.Batch(
-        topic,
+        channel(0).topic,
         [
-            log.Event(offset, "id", "x", b"1", "epoch", about, None)
+            log.Event("conversation:1", offset, "id", "x", b"1", "epoch", about, None, None, 0)
             for offset, about in ((11, 11), (12, 5), (13, 13))
         ],
     )
-    everything = batch.frames(Version.V2, 10, 13, 0)
+    everything = batch.frames(Version.V2, channel(0), 13)
     assert everything.count(b'"x"') == 3
     # Nothing of the batch is about what is hidden.
-    assert batch.frames(Version.V2, 10, 13, 4) is everything
-    some = batch.frames(Version.V2, 10, 13, 5)
+    assert batch.frames(Version.V2, channel(4), 13) is everything
+    some = batch.frames(Version.V2, channel(5), 13)
     assert (some.count(b'"x"'), some.count(b'"event":"hidden","payload":{}')) == (2, 1)
-    assert batch.frames(Version.V2, 10, 13, 5) is some
-    assert batch.frames(Version.V2, 10, 12, 0).count(b'"x"') == 2
+    assert batch.frames(Version.V2, channel(5), 13) is some
+    assert batch.frames(Version.V2, channel(0), 12).count(b'"x"') == 2
+    # In an inbox it comes under that name, and says where it is from.
+    inbox = fanout.subscribe(Silent(), "user:1", None, claims)
+    heard = batch.frames(Version.V2, channel(0, inbox), 13)
+    assert heard.count(b'"realtime:user:1"') == heard.count(b'"topic":"conversation:1"') == 3
+
+
+class Silent:
+    """A subscriber that nothing is written to."""
+
+    def deliver(self, channel: fan_out.Channel, batch: fan_out.Batch) -> None:
+        raise AssertionError(channel, batch)
+
+    def mention(self, channel: fan_out.Channel, ephemeral: fan_out.Ephemeral) -> None:
+        raise AssertionError(channel, ephemeral)
+
+    def fail(self, channel: fan_out.Channel, error: RoostError) -> None:
+        raise AssertionError(channel, error)
 
 
 # --- rights that end -----------------------------------------------------------------------------
@@ -211,7 +237,7 @@ async def test_somebody_removed_gets_nothing_behind_their_removal(
     stays, goes = await node.phone(ada, version), await node.phone(grace, version)
     for phone, person in ((stays, ada), (goes, grace)):
         await phone.joined(topic)
-        await phone.joined(person.inbox)
+        await phone.joined(person.own_device)
     # All of it is one batch.
     async with db.connection.transaction():
         await db.publish(topic)
@@ -237,7 +263,7 @@ async def test_somebody_removed_gets_nothing_behind_their_removal(
     assert error.payload["reason"] == system.payload["message"]
     await goes.is_answered()
     # The socket stays, and its other channels do.
-    await db.publish(grace.inbox)
+    await db.publish(grace.own_device)
     assert await goes.offsets(1) == [1]
     for replay in ({}, {"replay": {"after": 2}}):
         assert (await goes.join(topic, **replay))["response"]["code"] == "RO401"
@@ -275,17 +301,17 @@ async def test_somebody_removed_while_they_do_not_read(
 ) -> None:
     """What is behind the removal is in the log for long when they come to it."""
     slow = await (await node.phone(grace)).joined(topic)
-    await slow.joined(grace.inbox)
+    await slow.joined(grace.own_device)
     stalled = node.transports[-1]
     await db.publish_many(topic, 1_500, 10_000)
-    await eventually(lambda: stalled.get_write_buffer_size() > socket.DRAINED_BYTES)
+    await eventually(lambda: stalled.get_write_buffer_size() > outlet.DRAINED_BYTES)
     removed_at = await db.remove(grace, topic)
     await db.publish_many(topic, 200, 10_000)
     quick = await (await node.phone(ada)).joined(topic)
     await db.publish(topic)
     assert await quick.offsets(1) == [1_702]
     await gets_up_to(slow, topic, 1, removed_at)
-    await db.publish(grace.inbox)
+    await db.publish(grace.own_device)
     assert await slow.offsets(1) == [1]
 
 
@@ -559,7 +585,7 @@ async def test_an_ephemeral_event_reaches_whoever_is_live_on_both_servers(
             for person in (ada, grace)
             for version in Version
         ]
-        bystander = await (await node.phone(ada)).joined(ada.inbox)
+        bystander = await (await node.phone(ada)).joined(ada.own_device)
         # By psql, and by a call of the server.
         await db.broadcast(topic, '{"b": 1,\n"a": ["\u00fc"]}', "typing")
         for phone in phones:
@@ -656,7 +682,7 @@ async def test_whoever_is_behind_misses_ephemeral_events(
     stalled = node.transports[-2]
     await db.publish_many(ada.inbox, 1_500, 10_000)
     assert await quick.offsets(1_500) == list(range(1, 1_501))
-    await eventually(lambda: stalled.get_write_buffer_size() > socket.DRAINED_BYTES)
+    await eventually(lambda: stalled.get_write_buffer_size() > outlet.DRAINED_BYTES)
     await db.broadcast(ada.inbox)
     await whispers(quick, 1)
     assert await slow.offsets(1_500) == list(range(1, 1_501))
@@ -670,7 +696,7 @@ async def test_a_full_socket_drops_ephemeral_events(
     monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person
 ) -> None:
     """What is stored comes all the same, from the log."""
-    monkeypatch.setattr(socket, "MOST_UNSENT_BYTES", 500)
+    monkeypatch.setattr(outlet, "MOST_UNSENT_BYTES", 500)
     phone = await (await node.phone(ada)).joined(ada.inbox)
     large = json.dumps("x" * 500)
     await db.broadcast(ada.inbox, "1")

@@ -259,6 +259,7 @@ async def joined(person: Client, *topics: str) -> AsyncIterator[Phone]:
             ref = await phone.send(f"realtime:{topic}", "phx_join", join_payload(person.token))
             reply = await phone.reply(ref)
             assert reply["status"] == "ok", reply
+        phone.hears_its_own_alone = topics == (inbox_of(person),)
         yield phone
 
 

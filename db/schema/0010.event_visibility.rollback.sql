@@ -3,6 +3,8 @@ SET LOCAL ROLE roost_owner;
 
 ALTER TABLE realtime.events
 DROP COLUMN about_offset,
-DROP COLUMN revokes;
+DROP COLUMN revokes,
+DROP COLUMN grants_topic,
+DROP COLUMN grants_after;
 
 DELETE FROM roost.migration_checksums WHERE id = '0010.event_visibility';

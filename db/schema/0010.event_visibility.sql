@@ -6,7 +6,9 @@ SET LOCAL ROLE roost_owner;
 
 ALTER TABLE realtime.events
 ADD COLUMN about_offset bigint,
-ADD COLUMN revokes text;
+ADD COLUMN revokes text,
+ADD COLUMN grants_topic text,
+ADD COLUMN grants_after bigint;
 
 COMMENT ON COLUMN realtime.events.about_offset IS
 'Offset of the event that made what this one is about; empty when it is about nothing earlier.
@@ -14,3 +16,9 @@ Whoever may not see that offset does not get this event''s payload.';
 
 COMMENT ON COLUMN realtime.events.revokes IS
 'Whose right to the topic ends with this event: a user id, or everybody; empty for nobody.';
+
+COMMENT ON COLUMN realtime.events.grants_topic IS
+'The topic that whoever receives this event, in their inbox, may read from now on; empty for none.';
+
+COMMENT ON COLUMN realtime.events.grants_after IS
+'Offset in that topic behind which they are to read, so that they miss nothing of it.';

@@ -76,7 +76,10 @@ def _from_http(error: web.HTTPException, settings: Settings) -> RoostError:
     match error.status:
         case 404:
             code, message = "PGRST125", "Invalid path specified in request URL"
-            hint = "Call POST /rpc/<function>, or /auth/v1/..., or open /realtime/v1/websocket."
+            hint = (
+                "Call POST /rpc/<function>, or /auth/v1/..., or open /realtime/v1/websocket or"
+                " /events/<topic>."
+            )
         case 405:
             code, message = "PGRST101", "Cannot use this method here"
             hint = f"Use {error.headers.get(hdrs.ALLOW, 'another one')}."
@@ -120,7 +123,7 @@ def _answering(settings: Settings) -> Callable[[Handler], Handler]:
                 # The client is gone; there is nobody to answer.
                 raise
             except Exception:
-                logger.exception("unexpected error in %s %s", request.method, request.raw_path)
+                logger.exception("unexpected error in %s %s", request.method, request.path)
                 response = error_response(INTERNAL_ERROR)
         if not response.prepared:
             said = response.headers
@@ -133,7 +136,8 @@ def _answering(settings: Settings) -> Callable[[Handler], Handler]:
                 said["Access-Control-Allow-Origin"] = "*" if any_origin else origin
                 said["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
         if debug:
-            logger.debug("%s %s %s", request.method, request.raw_path, response.status)
+            # Without the query, which may have a token.
+            logger.debug("%s %s %s", request.method, request.path, response.status)
         return response
 
     return lambda handler: functools.partial(answer, handler)
@@ -204,7 +208,7 @@ async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Appli
 
         secret = settings.jwt_secret or await read_server_secret(multiplexer, "access_token")
         tokens = AccessTokens(secret, settings.access_token_seconds)
-        relay = Relay(multiplexer, tokens, settings)
+        relay = Relay(multiplexer, tokens, settings, statuses=lambda: rpc.catalogue.statuses)
         multiplexer.on_touched = relay.wake
         rpc = Rpc(multiplexer, await load_catalogue(multiplexer), tokens)
         auth = await Auth.open(multiplexer, tokens, settings, catalogue=lambda: rpc.catalogue)

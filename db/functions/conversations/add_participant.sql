@@ -105,7 +105,9 @@ BEGIN
             'conversation_id', v_participant.conversation_id,
             'title', v_conversation.title,
             'added_by', roost.current_user_id()
-        )
+        ),
+        p_grants_topic => format('conversation:%s', v_participant.conversation_id),
+        p_grants_after => v_conversation.last_seq
     );
 
     RETURN roost.describe_participant(v_participant);

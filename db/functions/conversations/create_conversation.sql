@@ -53,7 +53,8 @@ BEGIN
             'conversation_id', v_id,
             'title', create_conversation.title,
             'added_by', v_user_id
-        )
+        ),
+        0
     );
 
     RETURN roost.own_conversation(v_id);

@@ -4,7 +4,8 @@
 CREATE OR REPLACE FUNCTION roost.notify_participants(
     p_conversation_id uuid,
     p_event text,
-    p_payload json
+    p_payload json,
+    p_grants_after bigint DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql
@@ -13,7 +14,15 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM realtime.publish(inbox.topic, p_event, p_payload)
+    PERFORM realtime.publish(
+        inbox.topic,
+        p_event,
+        p_payload,
+        p_grants_topic => CASE
+            WHEN p_grants_after IS NOT NULL THEN format('conversation:%s', p_conversation_id)
+        END,
+        p_grants_after => p_grants_after
+    )
     FROM (
         SELECT format('user:%s', participant.user_id) AS topic
         FROM roost.conversation_participants AS participant
@@ -23,9 +32,10 @@ BEGIN
 END;
 $$;
 
-REVOKE ALL ON FUNCTION roost.notify_participants(uuid, text, json) FROM PUBLIC;
+REVOKE ALL ON FUNCTION roost.notify_participants(uuid, text, json, bigint) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION roost.notify_participants(uuid, text, json) TO roost_api;
+GRANT EXECUTE ON FUNCTION roost.notify_participants(uuid, text, json, bigint) TO roost_api;
 
-COMMENT ON FUNCTION roost.notify_participants(uuid, text, json) IS
-'Publishes an event in the inbox of everybody who takes part in a conversation.';
+COMMENT ON FUNCTION roost.notify_participants(uuid, text, json, bigint) IS
+'Publishes an event in the inbox of everybody who takes part in a conversation. With p_grants_after,
+they may read the conversation from then on, behind that offset.';

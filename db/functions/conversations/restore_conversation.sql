@@ -33,7 +33,9 @@ BEGIN
             json_build_object(
                 'conversation_id', v_conversation.id,
                 'title', v_conversation.title
-            )
+            ),
+            -- As it was before conversation.restored.
+            v_conversation.last_seq
         );
     END IF;
 

@@ -6,7 +6,9 @@ CREATE OR REPLACE FUNCTION realtime.append(
     p_event text,
     p_payload json,
     p_about_offset bigint DEFAULT NULL,
-    p_revokes text DEFAULT NULL
+    p_revokes text DEFAULT NULL,
+    p_grants_topic text DEFAULT NULL,
+    p_grants_after bigint DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql
@@ -16,7 +18,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     INSERT INTO realtime.events (
-        topic, event_offset, event, payload, actor_id, device_id, about_offset, revokes
+        topic, event_offset, event, payload, actor_id, device_id, about_offset, revokes,
+        grants_topic, grants_after
     )
     VALUES (
         p_topic,
@@ -26,18 +29,27 @@ BEGIN
         roost.current_user_id(),
         roost.current_device_id(),
         p_about_offset,
-        p_revokes
+        p_revokes,
+        p_grants_topic,
+        p_grants_after
     );
 
     PERFORM realtime.wake(p_topic);
 END;
 $$;
 
-REVOKE ALL ON FUNCTION realtime.append(text, bigint, text, json, bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION realtime.append(
+    text, bigint, text, json, bigint, text, text, bigint
+) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION realtime.append(text, bigint, text, json, bigint, text) TO roost_api;
+GRANT EXECUTE ON FUNCTION realtime.append(
+    text, bigint, text, json, bigint, text, text, bigint
+) TO roost_api;
 
-COMMENT ON FUNCTION realtime.append(text, bigint, text, json, bigint, text) IS
+COMMENT ON FUNCTION realtime.append(
+    text, bigint, text, json, bigint, text, text, bigint
+) IS
 'Writes an event under an offset that the caller has just taken under the topic''s row lock.
 p_about_offset is the offset of the event that made what this one is about, p_revokes a user id or
-everybody: whose right to the topic ends with it.';
+everybody: whose right to the topic ends with it. p_grants_topic is the topic that whoever receives
+this in their inbox may read from now on, p_grants_after the offset to begin behind.';

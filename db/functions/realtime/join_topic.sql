@@ -1,19 +1,32 @@
 -- All that it asks is of one snapshot. The right that it grants is thus that of the offset that it
--- answers: an event that ends the right and is not known here has a later one.
+-- answers: an event that ends the right and is not known here has a later one. For an inbox this
+-- holds for everything that is heard in it: a conversation that is not listed here is granted by an
+-- event of the inbox behind last_offset.
 CREATE OR REPLACE FUNCTION realtime.join_topic(
     p_topic text,
     p_after bigint DEFAULT NULL,
-    p_epoch text DEFAULT NULL
+    p_epoch text DEFAULT NULL,
+    p_positions jsonb DEFAULT NULL,
+    p_since timestamptz DEFAULT NULL,
+    p_limit integer DEFAULT NULL
 )
-RETURNS TABLE (last_offset bigint, epoch text, visible_after bigint)
+RETURNS TABLE (
+    topic text,
+    last_offset bigint,
+    epoch text,
+    visible_after bigint,
+    replay_after bigint,
+    is_gone boolean
+)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    v_user_id uuid := roost.require_user();
+    v_epoch text;
 BEGIN
-    PERFORM roost.require_user();
-
     IF NOT realtime.can_join(p_topic) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RO401',
@@ -23,61 +36,97 @@ BEGIN
                 ' or device:<id> of a device of yours.';
     END IF;
 
+    SELECT log.epoch INTO STRICT v_epoch FROM realtime.log AS log;
+
+    topic := p_topic;
     last_offset := realtime.last_offset(p_topic);
-    SELECT log.epoch INTO STRICT epoch FROM realtime.log AS log;
+    epoch := v_epoch;
     visible_after := 0;
+    replay_after := p_after;
+    is_gone := false;
 
     IF p_topic LIKE 'conversation:%' THEN
         SELECT participant.history_after_seq
         INTO STRICT visible_after
         FROM roost.conversation_participants AS participant
         WHERE participant.conversation_id = substr(p_topic, 14)::uuid
-            AND participant.user_id = roost.current_user_id();
+            AND participant.user_id = v_user_id;
     END IF;
 
-    IF p_after IS NOT NULL THEN
-        IF p_epoch IS NOT NULL AND p_epoch <> epoch THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'RO403',
-                MESSAGE = 'The event log was replaced since this offset was given out.',
-                DETAIL = format('Epoch now: %s', epoch),
-                HINT = 'Read the state again, then join without an offset.';
-        ELSIF p_after < 0 OR p_after > last_offset THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'RO402',
-                MESSAGE = 'The topic has no such offset.',
-                DETAIL = format('Offset asked for: %s; newest: %s', p_after, last_offset),
-                HINT = 'Send the offset of the last event that you received, or 0 for all.';
-        ELSIF p_after < visible_after AND p_after < last_offset THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'RO403',
-                MESSAGE = 'Events after this offset are from before you were added.',
-                DETAIL = format(
-                    'Offset asked for: %s; you see what comes after: %s', p_after, visible_after
-                ),
-                HINT = 'Read the state again, then join without an offset.';
-        ELSIF p_after < last_offset AND NOT EXISTS (
-            SELECT FROM realtime.events AS event
-            WHERE event.topic = p_topic AND event.event_offset = p_after + 1
-        ) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'RO403',
-                MESSAGE = 'Events after this offset are gone.',
-                DETAIL = format('Offset asked for: %s; newest: %s', p_after, last_offset),
-                HINT = 'Read the state again, then join without an offset.';
-        END IF;
+    IF (p_after IS NOT NULL OR p_positions IS NOT NULL) AND p_epoch <> v_epoch THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO403',
+            MESSAGE = 'The event log was replaced since this offset was given out.',
+            DETAIL = format('Epoch now: %s', v_epoch),
+            HINT = 'Read the state again, then join without an offset.';
+    END IF;
+
+    IF p_after < 0 OR p_after > last_offset THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO402',
+            MESSAGE = 'The topic has no such offset.',
+            DETAIL = format('Offset asked for: %s; newest: %s', p_after, last_offset),
+            HINT = 'Send the offset of the last event that you received, or 0 for all.';
+    ELSIF p_after < visible_after AND p_after < last_offset THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO403',
+            MESSAGE = 'Events after this offset are from before you were added.',
+            DETAIL = format(
+                'Offset asked for: %s; you see what comes after: %s', p_after, visible_after
+            ),
+            HINT = 'Read the state again, then join without an offset.';
+    ELSIF p_after < last_offset AND NOT realtime.has_event(p_topic, p_after + 1) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO403',
+            MESSAGE = 'Events after this offset are gone.',
+            DETAIL = format('Offset asked for: %s; newest: %s', p_after, last_offset),
+            HINT = 'Read the state again, then join without an offset.';
+    END IF;
+
+    IF p_after IS NULL AND p_since IS NOT NULL THEN
+        -- Times are of the beginning of a transaction, so not in the order of offsets: the first
+        -- of the newest p_limit that is not older, and all behind it.
+        SELECT CASE WHEN count(*) > 0 THEN greatest(min(newest.event_offset) - 1, visible_after) END
+        INTO replay_after
+        FROM (
+            SELECT event.event_offset, event.created_at
+            FROM realtime.events AS event
+            WHERE event.topic = p_topic
+            ORDER BY event.event_offset DESC
+            LIMIT p_limit
+        ) AS newest
+        WHERE newest.created_at >= p_since;
     END IF;
 
     RETURN NEXT;
+
+    IF p_topic LIKE 'user:%' THEN
+        RETURN QUERY
+        SELECT
+            found.topic,
+            found.last_offset,
+            v_epoch,
+            found.visible_after,
+            CASE WHEN NOT found.is_gone THEN found.replay_after END,
+            found.is_gone
+        FROM realtime.list_inner_topics(p_topic, p_after, p_positions) AS found;
+    END IF;
 END;
 $$;
 
-REVOKE ALL ON FUNCTION realtime.join_topic(text, bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION realtime.join_topic(
+    text, bigint, text, jsonb, timestamptz, integer
+) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION realtime.join_topic(text, bigint, text) TO roost_user;
+GRANT EXECUTE ON FUNCTION realtime.join_topic(
+    text, bigint, text, jsonb, timestamptz, integer
+) TO roost_user;
 
-COMMENT ON FUNCTION realtime.join_topic(text, bigint, text) IS
-'Decides a join: answers the topic''s newest offset, the log''s epoch, and the offset up to which
-the caller may see nothing, 0 where they may see all. p_after is the last offset that the client
-has, p_epoch the epoch that it had it from. Errors: RO101, RO401, RO402 (no such offset), RO403
-(must refetch).';
+COMMENT ON FUNCTION realtime.join_topic(text, bigint, text, jsonb, timestamptz, integer) IS
+'Decides a join. Answers a row for the topic, and for an inbox one more for each topic that is heard
+in it: its newest offset, the log''s epoch, the offset up to which the caller may see nothing (0
+where they may see all), the offset to replay from (NULL for none), and whether what the client
+lacks is gone, which is an error for the topic itself. p_after is the last offset that the client
+has, p_epoch the epoch that it had it from, p_positions the same for topics heard in the inbox:
+{"<topic>": offset}. p_since and p_limit replay the newest p_limit events that are not older.
+Errors: RO101, RO401, RO402 (no such offset), RO403 (must refetch).';

@@ -5,7 +5,9 @@ CREATE OR REPLACE FUNCTION realtime.publish(
     p_event text,
     p_payload json,
     p_about_offset bigint DEFAULT NULL,
-    p_revokes text DEFAULT NULL
+    p_revokes text DEFAULT NULL,
+    p_grants_topic text DEFAULT NULL,
+    p_grants_after bigint DEFAULT NULL
 )
 RETURNS bigint
 LANGUAGE plpgsql
@@ -30,17 +32,20 @@ BEGIN
     END IF;
 
     PERFORM realtime.append(
-        p_topic, v_offset, p_event, p_payload, p_about_offset, p_revokes
+        p_topic, v_offset, p_event, p_payload, p_about_offset, p_revokes, p_grants_topic,
+        p_grants_after
     );
 
     RETURN v_offset;
 END;
 $$;
 
-REVOKE ALL ON FUNCTION realtime.publish(text, text, json, bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION realtime.publish(text, text, json, bigint, text, text, bigint)
+FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION realtime.publish(text, text, json, bigint, text) TO roost_api;
+GRANT EXECUTE ON FUNCTION realtime.publish(text, text, json, bigint, text, text, bigint)
+TO roost_api;
 
-COMMENT ON FUNCTION realtime.publish(text, text, json, bigint, text) IS
-'Appends an event to a topic in the caller''s transaction and answers its offset. p_about_offset and
-p_revokes are as for realtime.append.';
+COMMENT ON FUNCTION realtime.publish(text, text, json, bigint, text, text, bigint) IS
+'Appends an event to a topic in the caller''s transaction and answers its offset. The other
+arguments are as for realtime.append.';

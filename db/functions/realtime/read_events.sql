@@ -15,7 +15,9 @@ RETURNS TABLE (
     payload json,
     epoch text,
     about_offset bigint,
-    revokes text
+    revokes text,
+    grants_topic text,
+    grants_after bigint
 )
 LANGUAGE plpgsql
 STABLE
@@ -33,7 +35,9 @@ BEGIN
         page.payload,
         (SELECT log.epoch FROM realtime.log AS log),
         page.about_offset,
-        page.revokes
+        page.revokes,
+        page.grants_topic,
+        page.grants_after
     FROM unnest(p_topics, p_afters) AS asked (topic, after)
     CROSS JOIN LATERAL (
         SELECT
@@ -49,7 +53,9 @@ BEGIN
                 stored.event,
                 stored.payload,
                 stored.about_offset,
-                stored.revokes
+                stored.revokes,
+                stored.grants_topic,
+                stored.grants_after
             FROM realtime.events AS stored
             WHERE stored.topic = asked.topic AND stored.event_offset > asked.after
             ORDER BY stored.event_offset

@@ -110,12 +110,14 @@ GET_SERVER_SECRET: Final = Statement(b"SELECT roost.get_server_secret($1)")
 # --- realtime ------------------------------------------------------------------------------------
 
 JOIN_TOPIC: Final = Statement(
-    b"SELECT last_offset, epoch, visible_after"
-    b" FROM realtime.join_topic($1::text, $2::bigint, $3::text)"
+    b"SELECT topic, last_offset, epoch, visible_after, replay_after, is_gone"
+    b" FROM realtime.join_topic($1::text, $2::bigint, $3::text, $4::jsonb,"
+    b" to_timestamp($5::double precision), $6::integer)"
 )
 
 READ_EVENTS: Final = Statement(
-    b"SELECT topic, event_offset, id, event, payload, epoch, about_offset, revokes"
+    b"SELECT topic, event_offset, id, event, payload, epoch, about_offset, revokes, grants_topic,"
+    b" grants_after"
     b" FROM realtime.read_events($1::text[], $2::bigint[], $3::integer, $4::integer)"
 )
 

@@ -17,9 +17,10 @@ of their topic that were due before they came, so that none of them overtakes th
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 
@@ -30,6 +31,9 @@ from roost.realtime.log import EVERYBODY, Event, LogReader, Page
 from roost.realtime.protocol import Version, broadcast_frame, ephemeral_message
 from roost.realtime.refusals import must_refetch
 from roost.tokens import Claims
+
+if TYPE_CHECKING:
+    from roost.realtime.inbox import Inbox
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +49,9 @@ RETRY_SECONDS: Final = 0.5
 # oldest go when there are more: they are what is worth least.
 MOST_HELD: Final = 100
 MOST_READY: Final = 10_000
+
+# Announcements that are remembered while questions are open. With more, all is looked at.
+MOST_MISSED: Final = 100_000
 
 
 class Topic:
@@ -71,15 +78,17 @@ class Batch:
     """Events of one topic, without a hole, as frames that are built when first asked for.
 
     revoked_at -- offset of the last event that ends somebody's right; 0 without one
+    grants -- whether one of them grants a right to another topic
     """
 
-    __slots__ = ("_about", "_frames", "_topic", "end", "events", "revoked_at", "start")
+    __slots__ = ("_about", "_frames", "_topic", "end", "events", "grants", "revoked_at", "start")
 
     def __init__(self, topic: Topic, events: list[Event]) -> None:
         self.events = events
         self.start = events[0].offset - 1
         self.end = events[-1].offset
         self.revoked_at = max((event.offset for event in events if event.revokes), default=0)
+        self.grants = any(event.grants_topic for event in events)
         self._about = min(event.about for event in events)
         self._topic = topic
         self._frames: dict[tuple[Version, int, int, int], bytes] = {}
@@ -92,38 +101,58 @@ class Batch:
                     return event
         return None
 
-    def frames(self, version: Version, cursor: int, end: int, visible_after: int) -> bytes:
-        """The frames of the events after `cursor` up to `end`, both within the batch, joined for
-        one write. Channels that see the same share them: mostly all do.
+    def behind(self, cursor: int, end: int) -> list[Event]:
+        """The events after `cursor` up to `end`, both within the batch."""
+        return self.events[cursor - self.start : end - self.start]
+
+    def frames(self, version: Version, channel: "Channel", end: int) -> bytes:
+        """The frames of the events that the channel lacks up to `end`, joined for one write.
+
+        Channels of the topic that see the same share them: mostly all do. An inbox has a name of
+        its own, so what is heard in it shares the messages within the frames.
         """
+        cursor, visible_after = channel.cursor, channel.visible_after
         if visible_after < self._about:
             # Nothing is hidden.
             visible_after = 0
         key = (version, cursor, end, visible_after)
-        frames = self._frames.get(key)
+        frames = self._frames.get(key) if channel.carrier is None else None
         if frames is None:
+            inner = channel.carrier is not None
             frames = b"".join(
                 [
-                    event.frame(version, self._topic.joined_name, visible_after=visible_after)
-                    for event in self.events[cursor - self.start : end - self.start]
+                    broadcast_frame(
+                        version,
+                        channel.joined_name,
+                        event.message(visible_after=visible_after, inner=inner),
+                    )
+                    for event in self.behind(cursor, end)
                 ]
             )
-            self._frames[key] = frames
+            if not inner:
+                self._frames[key] = frames
         return frames
 
 
 class Ephemeral:
     """An event that is not stored, as a frame that is built when first asked for."""
 
-    __slots__ = ("_frames", "_message", "topic")
+    __slots__ = ("_frames", "_inner", "_message", "topic")
 
     def __init__(self, topic: Topic, event: str, payload: bytes) -> None:
         self.topic = topic
         self._message = ephemeral_message(event, payload)
+        self._inner = ephemeral_message(event, payload, topic=topic.name)
         self._frames: dict[Version, bytes] = {}
 
-    def frame(self, version: Version) -> bytes:
-        """The WebSocket frame."""
+    def message(self, *, inner: bool) -> bytes:
+        """As Event.message()."""
+        return self._inner if inner else self._message
+
+    def frame(self, version: Version, channel: "Channel") -> bytes:
+        """The WebSocket frame for a channel."""
+        if channel.carrier is not None:
+            return broadcast_frame(version, channel.joined_name, self._inner)
         frame = self._frames.get(version)
         if frame is None:
             frame = broadcast_frame(version, self.topic.joined_name, self._message)
@@ -137,7 +166,7 @@ class Subscriber(Protocol):
     def deliver(self, channel: "Channel", batch: Batch) -> None:
         """Writes what the channel lacks of a batch, or marks the channel as behind."""
 
-    def mention(self, ephemeral: Ephemeral) -> None:
+    def mention(self, channel: "Channel", ephemeral: Ephemeral) -> None:
         """Writes an ephemeral event, if there is room."""
 
     def fail(self, channel: "Channel", error: RoostError) -> None:
@@ -147,6 +176,9 @@ class Subscriber(Protocol):
 class Channel:
     """A topic that a socket has joined, and how far it has got.
 
+    carrier -- the inbox in which the topic is heard; None for a topic that was joined itself
+    joined_name -- under which its events come, as a JSON string
+    inbox -- for an inbox: what else is heard in it
     join_ref -- the client's reference of its join
     claims -- the access token under which it was joined
     cursor -- offset of the last event written to the socket
@@ -157,10 +189,13 @@ class Channel:
     """
 
     __slots__ = (
+        "carrier",
         "claims",
         "cursor",
         "granted_at",
+        "inbox",
         "join_ref",
+        "joined_name",
         "live",
         "replay_end",
         "socket",
@@ -169,10 +204,18 @@ class Channel:
     )
 
     def __init__(
-        self, socket: Subscriber, topic: Topic, join_ref: str | None, claims: Claims
+        self,
+        socket: Subscriber,
+        topic: Topic,
+        join_ref: str | None,
+        claims: Claims,
+        carrier: "Channel | None",
     ) -> None:
         self.socket = socket
         self.topic = topic
+        self.carrier = carrier
+        self.joined_name: bytes = topic.joined_name if carrier is None else carrier.joined_name
+        self.inbox: Inbox | None = None
         self.join_ref = join_ref
         self.claims = claims
         self.cursor = 0
@@ -214,17 +257,48 @@ class Fanout:
         self._reading: dict[Topic, deque[Ephemeral]] = {}
         self._ready: deque[Ephemeral] = deque(maxlen=MOST_READY)
         self._mentions = asyncio.Event()
+        # While the database is asked which topics there are: when topics that nobody had joined
+        # were announced, by a clock that counts announcements, and when anything may have been.
+        self._questions = 0
+        self._clock = 0
+        self._missed: dict[str, int] = {}
+        self._missed_any = 0
+
+    @contextmanager
+    def question(self) -> Iterator[int]:
+        """To be held while the database is asked for topics that are not known before its answer;
+        what it gives is for subscribe(), which has to come within it.
+        """
+        self._questions += 1
+        try:
+            yield self._clock
+        finally:
+            self._questions -= 1
+            if self._questions == 0:
+                self._missed.clear()
 
     def subscribe(
-        self, socket: Subscriber, name: str, join_ref: str | None, claims: Claims
+        self,
+        socket: Subscriber,
+        name: str,
+        join_ref: str | None,
+        claims: Claims,
+        *,
+        carrier: Channel | None = None,
+        asked: int | None = None,
     ) -> Channel:
         """Registers interest. To be called before the join is asked for, so that an event between
         the answer and the first read is not missed; place() or unsubscribe() follows.
+
+        carrier -- the inbox in which the topic is heard
+        asked -- it comes after the answer to this question(): what was announced since is read
         """
         topic = self._topics.get(name)
         if topic is None:
             topic = self._topics[name] = Topic(name)
-        channel = Channel(socket, topic, join_ref, claims)
+            if asked is not None:
+                topic.woken_early = max(self._missed.get(name, 0), self._missed_any) > asked
+        channel = Channel(socket, topic, join_ref, claims, carrier)
         topic.channels.add(channel)
         return channel
 
@@ -258,10 +332,16 @@ class Fanout:
 
     def wake(self, names: Iterable[str]) -> None:
         """Topics that have something new. Several calls within a turn of the loop are one read."""
+        self._clock += 1
         for name in names:
             topic = self._topics.get(name)
             if topic is not None:
                 self._wake(topic)
+            elif self._questions:
+                self._missed[name] = self._clock
+        if len(self._missed) > MOST_MISSED:
+            self._missed.clear()
+            self._missed_any = self._clock
 
     def broadcast(self, name: str, event: str, payload: bytes) -> None:
         """Passes an ephemeral event on; payload is JSON text. Raises ValueError where it is not."""
@@ -281,6 +361,8 @@ class Fanout:
 
     def wake_all(self) -> None:
         """Looks at every topic, without holding up those that are known to have something new."""
+        self._clock += 1
+        self._missed_any = self._clock
         self._unsure.update(dict.fromkeys(self._topics.values()))
         self._news.set()
 
@@ -321,7 +403,9 @@ class Fanout:
             if self.epoch is not None and epoch != self.epoch:
                 for topic in list(self._topics.values()):
                     for channel in tuple(topic.channels):
-                        channel.socket.fail(channel, must_refetch())
+                        # What is heard in an inbox ends with the inbox.
+                        if channel.carrier is None:
+                            channel.socket.fail(channel, must_refetch())
             self.epoch = epoch
 
     async def are_current(self, pages: Mapping[str, Page]) -> bool:
@@ -347,7 +431,7 @@ class Fanout:
                 for number, channel in enumerate(tuple(topic.channels), 1):
                     # Whoever has not had the last end of a right yet may be who it is about.
                     if channel.live and channel.cursor >= topic.revoked_at:
-                        channel.socket.mention(ephemeral)
+                        channel.socket.mention(channel, ephemeral)
                     if number % SOCKETS_PER_TURN == 0:
                         await asyncio.sleep(0)
 

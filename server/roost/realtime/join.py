@@ -1,14 +1,27 @@
-"""What a client asks for when it joins a channel: topic and payload of phx_join."""
+"""What a client asks for when it joins a topic, and what the database answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
+import orjson
+
+from roost.database.pipeline import Identity, Multiplexer
+from roost.database.queries import JOIN_TOPIC
 from roost.realtime.refusals import refused
+from roost.tokens import Claims
 
 _PREFIX: Final = "realtime:"
 
 # Of PostgreSQL's bigint.
-_GREATEST_OFFSET: Final = 2**63 - 1
+GREATEST_OFFSET: Final = 2**63 - 1
+
+# The year 9999 in milliseconds, well within what PostgreSQL can say.
+_LATEST_TIME: Final = 253_370_764_800_000
+
+# Supabase replays at most 25 events, and as many where no limit is given.
+DEFAULT_REPLAY_LIMIT: Final = 25
+MOST_REPLAYED: Final = 1_000
 
 
 def topic_name(joined_name: str) -> str:
@@ -24,17 +37,82 @@ def topic_name(joined_name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """What a client has, or wants of what was; by default nothing, which goes live at once.
+
+    after -- replay the events after this offset
+    epoch -- of the log that the offsets are from, where the client knows it
+    positions -- in an inbox: the same for the topics that are heard in it
+    since, limit -- replay the newest `limit` events that are not older than this, in Unix time
+    """
+
+    after: int | None = None
+    epoch: str | None = None
+    positions: Mapping[str, int] | None = None
+    since: float | None = None
+    limit: int | None = None
+
+
+class Grant(NamedTuple):
+    """What the database answers when it allows a topic.
+
+    newest -- offset of the topic's newest event
+    epoch -- of the log
+    visible_after -- the caller may see nothing of offsets up to this one; 0 where they may see all
+    replay_after -- replay the events after this offset; None goes live at once
+    is_gone -- what the client lacks is gone
+    """
+
+    topic: str
+    newest: int
+    epoch: str
+    visible_after: int
+    replay_after: int | None
+    is_gone: bool
+
+
+async def ask_to_join(
+    multiplexer: Multiplexer, claims: Claims, topic: str, replay: Replay
+) -> list[Grant]:
+    """Asks the database for a topic: its grant and, for an inbox, those of all that is heard in it.
+
+    Raises DatabaseError, DatabaseUnavailable.
+    """
+    rows = await multiplexer.call(
+        JOIN_TOPIC,
+        (
+            topic.encode(),
+            None if replay.after is None else b"%d" % replay.after,
+            None if replay.epoch is None else replay.epoch.encode(),
+            None if replay.positions is None else orjson.dumps(replay.positions),
+            None if replay.since is None else repr(replay.since).encode(),
+            None if replay.limit is None else b"%d" % replay.limit,
+        ),
+        Identity(b"user", None if claims.session_id is None else claims.session_id.encode()),
+    )
+    # Only replay_after may be NULL.
+    return [
+        Grant(
+            (name or b"").decode(),
+            int(newest or 0),
+            (epoch or b"").decode(),
+            int(visible_after or 0),
+            None if replay_after is None else int(replay_after),
+            is_gone == b"t",
+        )
+        for name, newest, epoch, visible_after, replay_after, is_gone in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class JoinRequest:
     """
     access_token -- who is joining; None stands for the key that the socket was opened with
-    after -- replay the events after this offset, then go live; None goes live at once
-    epoch -- of the log that the offset is from, where the client knows it
     confirm -- say when the channel is live ("replication_ready" of Supabase's clients)
     """
 
     access_token: str | None
-    after: int | None
-    epoch: str | None
+    replay: Replay
     confirm: bool
 
     @classmethod
@@ -61,30 +139,74 @@ class JoinRequest:
                 "This server does not serve presence.",
                 "Join with presence: {enabled: false}, without listeners for presence.",
             )
-        after, epoch = _replay(broadcast)
         return cls(
             # Older clients say user_token.
             access_token=_text(payload, "access_token") or _text(payload, "user_token"),
-            after=after,
-            epoch=epoch,
+            replay=_replay(broadcast),
             confirm=_flag(broadcast.get("replication_ready")),
         )
 
 
-def _replay(broadcast: dict[str, Any]) -> tuple[int | None, str | None]:
+def _replay(broadcast: dict[str, Any]) -> Replay:
     if broadcast.get("replay") is None:
-        return None, None
+        return Replay()
     replay = _section(broadcast, "replay")
-    after = replay.get("after")
-    if type(after) is not int or not 0 <= after <= _GREATEST_OFFSET:
-        raise refused(
-            "UnableToReplayMessages",
-            "A replay begins after an offset.",
-            "Send config.broadcast.replay as {after: <offset of the last event that you have, or 0"
-            " for all>}, with the epoch that came with it.",
-            None if after is None else "after is not a whole number from 0 to 2^63 - 1.",
+    if replay.get("since") is not None and "after" not in replay and "topics" not in replay:
+        # As Supabase's clients send it; milliseconds.
+        return Replay(
+            since=_whole(replay, "since", 0, _LATEST_TIME) / 1000,
+            limit=min(
+                DEFAULT_REPLAY_LIMIT
+                if replay.get("limit") is None
+                else _whole(replay, "limit", 1, GREATEST_OFFSET),
+                MOST_REPLAYED,
+            ),
         )
-    return after, _text(replay, "epoch")
+    positions = None
+    if replay.get("topics") is not None:
+        topics = _section(replay, "topics")
+        positions = {name: _whole(topics, name, 0, GREATEST_OFFSET) for name in topics}
+    elif "after" not in replay:
+        raise _unable(None)
+    return Replay(
+        after=None
+        if replay.get("after") is None and positions is not None
+        else _whole(replay, "after", 0, GREATEST_OFFSET),
+        epoch=_text(replay, "epoch"),
+        positions=positions,
+    )
+
+
+def _whole(parent: dict[str, Any], name: str, least: int, most: int) -> int:
+    value = parent.get(name)
+    if type(value) is not int or not least <= value <= most:
+        raise _unable(f"{name} is not a whole number from {least} to {most}.")
+    return value
+
+
+def _unable(details: str | None) -> Exception:
+    return refused(
+        "UnableToReplayMessages",
+        "A replay begins after an offset, or at a time.",
+        "Send config.broadcast.replay as {after: <offset of the last event that you have, or 0"
+        " for all>}, with the epoch that came with it, and in an inbox topics: {<topic>: <offset>};"
+        " or as {since: <milliseconds>, limit: <number>}.",
+        details,
+    )
+
+
+def read_query(query: Mapping[str, str]) -> Replay:
+    """The same as config.broadcast.replay from the query of an address. Raises RoostError."""
+    replay: dict[str, Any] = {
+        name: int(value) if value.isdecimal() and len(value) < 20 else value
+        for name, value in query.items()
+        if name in ("after", "since", "limit")
+    }
+    if not replay:
+        return Replay()
+    if "epoch" in query:
+        replay["epoch"] = query["epoch"]
+    return _replay({"replay": replay})
 
 
 def _section(parent: dict[str, Any], name: str) -> dict[str, Any]:

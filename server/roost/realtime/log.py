@@ -6,7 +6,7 @@ from typing import Final
 
 from roost.database.pipeline import Multiplexer
 from roost.database.queries import READ_EVENTS
-from roost.realtime.protocol import Version, broadcast_frame, broadcast_message
+from roost.realtime.protocol import broadcast_message
 
 # A read aims at this many bytes of payload. Most events have some hundred, some 256 KiB, so what
 # that is in rows is learnt from read to read, and the database ends a topic's page where that was
@@ -28,15 +28,18 @@ HIDDEN_EVENT: Final = "hidden"
 HIDDEN_PAYLOAD: Final = b"{}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """A stored event.
 
     payload -- JSON text, as the database keeps it
     about -- offset of the event that made what this one is about; else its own
     revokes -- whose right to the topic ends with it: a user id or EVERYBODY
+    grants_topic, grants_after -- in an inbox: a topic that may be read from now on, and the offset
+        to begin behind
     """
 
+    topic: str
     offset: int
     id: str
     event: str
@@ -44,23 +47,31 @@ class Event:
     epoch: str
     about: int
     revokes: str | None
+    grants_topic: str | None
+    grants_after: int
+    _messages: dict[tuple[bool, bool, bool], bytes] = field(default_factory=dict, repr=False)
 
-    def frame(
-        self, version: Version, topic: bytes, *, replayed: bool = False, visible_after: int = 0
+    def message(
+        self, *, visible_after: int = 0, inner: bool = False, replayed: bool = False
     ) -> bytes:
-        """The WebSocket frame for a subscriber who may see what is about offsets behind
-        visible_after; topic is the joined name as a JSON string.
+        """The message for a subscriber who may see what is about offsets behind visible_after.
+
+        inner -- it is heard in another topic, so it says which its own is
         """
         hidden = 0 < visible_after >= self.about
-        message = broadcast_message(
-            HIDDEN_EVENT if hidden else self.event,
-            HIDDEN_PAYLOAD if hidden else self.payload,
-            event_id=self.id,
-            offset=self.offset,
-            epoch=self.epoch,
-            replayed=replayed,
-        )
-        return broadcast_frame(version, topic, message)
+        key = (hidden, inner, replayed)
+        message = self._messages.get(key)
+        if message is None:
+            message = self._messages[key] = broadcast_message(
+                HIDDEN_EVENT if hidden else self.event,
+                HIDDEN_PAYLOAD if hidden else self.payload,
+                event_id=self.id,
+                offset=self.offset,
+                epoch=self.epoch,
+                topic=self.topic if inner else None,
+                replayed=replayed,
+            )
+        return message
 
 
 @dataclass(slots=True)
@@ -117,10 +128,19 @@ class LogReader:
         )
         pages: dict[str, Page] = {}
         for row in rows:
-            # Only what an event is about and whom it revokes may be NULL; no value is empty.
-            topic, event_offset, event_id, event, payload, epoch, about, revokes = (
-                value or b"" for value in row
-            )
+            # Only what an event is about, revokes and grants may be NULL; no value is empty.
+            (
+                topic,
+                event_offset,
+                event_id,
+                event,
+                payload,
+                epoch,
+                about,
+                revokes,
+                grants_topic,
+                grants_after,
+            ) = (value or b"" for value in row)
             name, offset = topic.decode(), int(event_offset)
             page = pages.get(name)
             if page is None:
@@ -134,6 +154,7 @@ class LogReader:
                 continue
             page.events.append(
                 Event(
+                    name,
                     offset,
                     event_id.decode(),
                     event.decode(),
@@ -141,6 +162,8 @@ class LogReader:
                     page.epoch,
                     int(about or offset),
                     revokes.decode() or None,
+                    grants_topic.decode() or None,
+                    int(grants_after or 0),
                 )
             )
         for page in pages.values():

@@ -1,4 +1,5 @@
-"""Frames of Phoenix channels as Supabase's clients speak them: versions 1.0.0 and 2.0.0.
+"""Frames of Phoenix channels as Supabase's clients speak them, versions 1.0.0 and 2.0.0, and of
+event streams.
 
 Sources: Phoenix's V1 and V2 serializers, and lib/serializer.ts of supabase-js for the binary
 frames of kind 3. A version 1.0.0 frame is a JSON object {topic, event, payload, ref, join_ref}; a
@@ -158,14 +159,24 @@ def encode(
 
 
 def broadcast_message(
-    event: str, payload: bytes, *, event_id: str, offset: int, epoch: str, replayed: bool
+    event: str,
+    payload: bytes,
+    *,
+    event_id: str,
+    offset: int,
+    epoch: str,
+    topic: str | None = None,
+    replayed: bool = False,
 ) -> bytes:
     """The payload of a "broadcast", the same in both versions, as JSON text.
 
     payload -- JSON text as the database keeps it, passed on unread
     event_id, offset, epoch -- identify the stored event; clients hand them on as `meta`
+    topic -- the event's own, where it is heard in another one
     """
     meta: dict[str, Any] = {"id": event_id, "offset": offset, "epoch": epoch}
+    if topic is not None:
+        meta["topic"] = topic
     if replayed:
         meta["replayed"] = True
     return b'{"type":"broadcast","event":%b,"payload":%b,"meta":%b}' % (
@@ -175,9 +186,15 @@ def broadcast_message(
     )
 
 
-def ephemeral_message(event: str, payload: bytes) -> bytes:
-    """As broadcast_message(), for an event that is not stored: it has no `meta`."""
-    return b'{"type":"broadcast","event":%b,"payload":%b}' % (orjson.dumps(event), payload)
+def ephemeral_message(event: str, payload: bytes, *, topic: str | None = None) -> bytes:
+    """As broadcast_message(), for an event that is not stored: `meta` has its topic at most."""
+    if topic is None:
+        return b'{"type":"broadcast","event":%b,"payload":%b}' % (orjson.dumps(event), payload)
+    return b'{"type":"broadcast","event":%b,"payload":%b,"meta":%b}' % (
+        orjson.dumps(event),
+        payload,
+        orjson.dumps({"topic": topic}),
+    )
 
 
 def broadcast_frame(version: Version, topic: bytes, message: bytes) -> bytes:
@@ -200,3 +217,22 @@ def text_frame(payload: bytes) -> bytes:
     if length < 65_536:
         return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), payload)
     return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)
+
+
+def server_sent_event(
+    data: bytes, *, event: str | None = None, event_id: str | None = None
+) -> bytes:
+    """A message of an event stream, as a chunk of an HTTP body; data is JSON text."""
+    lines = []
+    if event is not None:
+        lines.append(b"event: %b\n" % event.encode())
+    if event_id is not None:
+        lines.append(b"id: %b\n" % event_id.encode())
+    # In JSON line breaks stand between values only.
+    lines.append(b"data: %b\n\n" % data.replace(b"\r", b" ").replace(b"\n", b" "))
+    return chunk(b"".join(lines))
+
+
+def chunk(data: bytes) -> bytes:
+    """A piece of an HTTP body whose length is not known before (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

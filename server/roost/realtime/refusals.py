@@ -6,12 +6,15 @@ event "system" has the former as its `message`, which is what clients show.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from roost.errors import DatabaseError, DatabaseUnavailable, RoostError
 from roost.responses import HINTS, status_of, translated
 
 logger = logging.getLogger(__name__)
+
+_NO_STATUSES: Final[Mapping[str, int]] = {}
 
 _REASON_CODES: Final = {
     "PGRST301": "MalformedJWT",
@@ -25,13 +28,15 @@ _REASON_CODES: Final = {
 }
 
 
-def sign_in_required() -> RoostError:
+def sign_in_required(
+    hint: str = "Sign in, and send the access token as access_token of phx_join.",
+) -> RoostError:
     """Nobody is behind a join."""
     return RoostError(
         code="RO101",
         message="A channel needs a signed-in person.",
         details=None,
-        hint="Sign in, and send the access token as access_token of phx_join.",
+        hint=hint,
         status=401,
     )
 
@@ -81,17 +86,18 @@ def reason(error: RoostError) -> str:
     return f"{_REASON_CODES.get(error.code, error.code)}: {error.message}"
 
 
-def presentable(error: RoostError) -> RoostError:
+def presentable(error: RoostError, statuses: Mapping[str, int] = _NO_STATUSES) -> RoostError:
     """The error as a client may see it: what PostgreSQL says of the inside goes to the log only.
 
     As for a call, but that there is no request_id to tell an operator.
+
+    statuses -- HTTP statuses of Roost's own errors; a socket needs none, since all are the caller's
     """
     if not isinstance(error, DatabaseError):
         return error
-    # The codes of Roost's own errors, whose statuses are in the database, are all the caller's.
-    status = status_of(error.sqlstate, {}, anonymous=False)
+    status = status_of(error.sqlstate, statuses, anonymous=False)
     if status < 500:
-        return translated(error, {}, {}, anonymous=False)
+        return translated(error, statuses, {}, anonymous=False)
     logger.error("SQLSTATE %s: %s", error.sqlstate, error.message)
     return RoostError(
         code=error.sqlstate,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, web
@@ -21,21 +21,23 @@ from roost.database.queries import (
     MAINTAIN_PARTITIONS,
     NOTIFY_EVENTS,
 )
-from roost.errors import RoostError
+from roost.errors import DatabaseError, RoostError
+from roost.realtime.event_stream import EventStream, Positions
 from roost.realtime.fanout import Fanout
+from roost.realtime.join import read_query, topic_name
 from roost.realtime.log import text_array
+from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
 from roost.realtime.protocol import VERSIONS
+from roost.realtime.refusals import presentable, sign_in_required
 from roost.realtime.sessions import Sessions
-from roost.realtime.socket import CLOSE_SECONDS, Services, Socket
+from roost.realtime.socket import Socket
 from roost.settings import Settings
-from roost.tokens import AccessTokens
+from roost.tokens import AccessTokens, bearer_token
 
 logger = logging.getLogger(__name__)
 
 MOST_FRAME_BYTES: Final = 262_144
 
-# Clients send a heartbeat every 25 seconds.
-IDLE_SECONDS: Final = 60.0
 SWEEP_SECONDS: Final = 5.0
 
 # Safety nets for a NOTIFY that never came.
@@ -68,11 +70,21 @@ _EPHEMERAL: Final = "~"
 class Relay:
     """One a server process. `wake`, `on_notify` and `on_reconnect` return without waiting."""
 
-    def __init__(self, multiplexer: Multiplexer, tokens: AccessTokens, settings: Settings) -> None:
+    def __init__(
+        self,
+        multiplexer: Multiplexer,
+        tokens: AccessTokens,
+        settings: Settings,
+        statuses: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """
+        statuses -- gives the HTTP statuses of Roost's own errors at that moment
+        """
         self._multiplexer = multiplexer
+        self._statuses = statuses
         self._origins = settings.cors_origins
         self._fanout = Fanout(multiplexer)
-        self._sessions: Sessions[Socket] = Sessions()
+        self._sessions: Sessions[Outlet] = Sessions()
         self._services = Services(
             multiplexer,
             tokens,
@@ -80,7 +92,7 @@ class Relay:
             self._sessions,
             asyncio.Semaphore(max(1, settings.db_connections // 4)),
         )
-        self._sockets: set[Socket] = set()
+        self._outlets: set[Outlet] = set()
         self._node_id = secrets.token_hex(8)
         self._unsent: dict[str, None] = {}
         self._notifying = False
@@ -107,13 +119,13 @@ class Relay:
         """
         self._closing = True
         closing = [
-            self._spawn(socket.close(WSCloseCode.SERVICE_RESTART, "The server restarts"))
-            for socket in self._sockets
+            self._spawn(outlet.close(WSCloseCode.SERVICE_RESTART, "The server restarts"))
+            for outlet in self._outlets
         ]
         if closing:
             await asyncio.wait(closing, timeout=seconds)
-        for socket in self._sockets:
-            socket.abort()
+        for outlet in self._outlets:
+            outlet.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -132,10 +144,11 @@ class Relay:
     # --- sockets ----------------------------------------------------------------------------------
 
     def routes(self) -> list[web.RouteDef]:
-        """Where the clients of Supabase and those of Phoenix connect."""
+        """Where the clients of Supabase and those of Phoenix connect, and event streams."""
         return [
             web.get("/realtime/v1/websocket", self.handle),
             web.get("/socket/websocket", self.handle),
+            web.get("/events/{topic:.+}", self.handle_stream),
         ]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -144,14 +157,7 @@ class Relay:
         Any apikey will do; one that is an access token speaks for joins that bring none. Raises
         RoostError when the connection is refused.
         """
-        if self._closing:
-            raise RoostError(
-                code="RealtimeRestarting",
-                message="The server restarts.",
-                details=None,
-                hint="Try again.",
-                status=503,
-            )
+        self._refuse_when_closing()
         wanted = request.query.get("vsn", "1.0.0")
         version = VERSIONS.get(wanted)
         if version is None:
@@ -189,24 +195,84 @@ class Relay:
             return ws
         apikey = request.headers.get("x-api-key") or request.query.get("apikey")
         socket = Socket(self._services, ws, writer, transport, version, apikey)
-        self._sockets.add(socket)
+        self._outlets.add(socket)
         try:
             await socket.serve()
         finally:
-            self._sockets.discard(socket)
+            self._outlets.discard(socket)
         return ws
 
+    async def handle_stream(self, request: web.Request) -> web.StreamResponse:
+        """GET /events/<topic>: a stream of its events; after=<offset> or Last-Event-ID resume it.
+
+        The access token is in the header Authorization or, for browsers, in access_token. Raises
+        RoostError when the stream is refused.
+        """
+        self._refuse_when_closing()
+        token = bearer_token(request.headers) or request.query.get("access_token")
+        if token is None:
+            raise sign_in_required("Sign in, and send the access token as a bearer token.")
+        claims = self._services.tokens.verify(token)
+        if claims.role != "user":
+            raise sign_in_required("Sign in, and send the access token as a bearer token.")
+        last_id = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
+        last = None if last_id is None else Positions.read(last_id)
+        replay = read_query(request.query) if last is None else last.replay()
+        transport = request.transport
+        response = web.StreamResponse(headers=self._stream_headers(request))
+        if transport is None:
+            return response
+        stream = EventStream(
+            self._services,
+            request.writer,
+            transport,
+            topic_name(f"realtime:{request.match_info['topic']}"),
+            claims,
+        )
+        self._outlets.add(stream)
+        try:
+            await stream.serve(request, response, last, replay)
+        except DatabaseError as error:
+            raise presentable(error, self._statuses()) from error
+        finally:
+            self._outlets.discard(stream)
+        return response
+
+    def _stream_headers(self, request: web.Request) -> dict[str, str]:
+        """What is said with other answers after they are made, which is too late here."""
+        headers = {
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-store",
+            # nginx collects an answer before it passes it on, unless it is told not to.
+            "X-Accel-Buffering": "no",
+        }
+        origin = request.headers.get("Origin")
+        if origin is not None and "*" in self._origins:
+            headers["Access-Control-Allow-Origin"] = "*"
+        elif origin in self._origins:
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Vary"] = "Origin"
+        return headers
+
+    def _refuse_when_closing(self) -> None:
+        if self._closing:
+            raise RoostError(
+                code="RealtimeRestarting",
+                message="The server restarts.",
+                details=None,
+                hint="Try again.",
+                status=503,
+            )
+
     async def _sweep(self) -> None:
-        """Closes sockets that went silent, and ends channels whose token ran out.
+        """Looks after all connections, and ends channels whose token ran out.
 
         One pass over all instead of a timer for each.
         """
-        now, oldest = time.time(), asyncio.get_running_loop().time() - IDLE_SECONDS
-        for socket in list(self._sockets):
-            if socket.last_seen < oldest:
-                self._spawn(socket.close(WSCloseCode.GOING_AWAY, "No frame for 60 seconds"))
-            else:
-                socket.expire(now)
+        now, loop_now = time.time(), asyncio.get_running_loop().time()
+        for outlet in list(self._outlets):
+            outlet.look_after(loop_now)
+            outlet.expire(now)
 
     # --- news -------------------------------------------------------------------------------------
 

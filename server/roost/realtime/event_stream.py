@@ -1,0 +1,251 @@
+"""Server-Sent Events at GET /events/<topic>: the same rights, order and resuming without a library.
+
+An event's id is `<epoch>:<offset>`. In an inbox every topic that is heard in it has offsets of its
+own, so there the id goes on with `,<topic>=<offset>` for each of which an event has come. Browsers
+send the last id back as Last-Event-ID, and go on from there.
+
+Source: "Server-sent events" of the HTML standard.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import orjson
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from roost.errors import RoostError
+from roost.realtime.fanout import Batch, Channel, Ephemeral
+from roost.realtime.inbox import Inbox
+from roost.realtime.join import GREATEST_OFFSET, Replay, ask_to_join
+from roost.realtime.log import Event
+from roost.realtime.outlet import Outlet, Services
+from roost.realtime.protocol import chunk, server_sent_event
+from roost.realtime.refusals import must_refetch, refused, session_over, system
+from roost.tokens import Claims
+
+# Proxies cut what is silent for a minute, many after half of one.
+SILENT_SECONDS: Final = 15.0
+
+# How long a browser waits before it comes back.
+RETRY_MILLISECONDS: Final = 1_000
+
+# An id has to fit into a header of the next request, of some 8 KiB.
+MOST_POSITIONS: Final = 100
+
+_POSITION: Final = r"[a-z][a-z0-9_-]*:[^,=]+=[0-9]{1,19}"
+_ID: Final = re.compile(rf"([^:,]{{1,64}}):([0-9]{{1,19}})((?:,{_POSITION})*)(,\*)?")
+
+
+class Positions(NamedTuple):
+    """How far the client of a stream has got, as the id of an event says it.
+
+    epoch -- of the log
+    offset -- of the last event of the topic itself
+    others -- the same of topics that are heard in an inbox
+    are_all -- no others had to be left out
+    """
+
+    epoch: str
+    offset: int
+    others: Mapping[str, int]
+    are_all: bool
+
+    @classmethod
+    def read(cls, event_id: str) -> "Positions":
+        """Raises RoostError."""
+        match = _ID.fullmatch(event_id)
+        if match is None:
+            raise _malformed(event_id)
+        epoch, offset, listed, left_out = match.groups()
+        others = {}
+        for position in listed.split(",")[1:]:
+            topic, _, after = position.rpartition("=")
+            others[topic] = int(after)
+        if max(int(offset), *others.values(), 0) > GREATEST_OFFSET:
+            raise _malformed(event_id)
+        return cls(epoch, int(offset), others, left_out is None)
+
+    def replay(self) -> Replay:
+        """What the client is to be sent."""
+        return Replay(after=self.offset, epoch=self.epoch, positions=self.others)
+
+    def __str__(self) -> str:
+        others = [f"{topic}={offset}" for topic, offset in self.others.items()]
+        left_out = () if self.are_all else ("*",)
+        return ",".join((f"{self.epoch}:{self.offset}", *others, *left_out))
+
+
+def _malformed(event_id: str) -> RoostError:
+    return refused(
+        "UnableToReplayMessages",
+        "The Last-Event-ID is none of this server.",
+        "Send the id of the last event that you received as it came, or none.",
+        f"Last-Event-ID: {event_id[:200]}",
+    )
+
+
+class EventStream(Outlet):
+    """One answer to GET /events/<topic>."""
+
+    __slots__ = (
+        "_channel",
+        "_done",
+        "_epoch",
+        "_heard",
+        "_is_open",
+        "_others_are_all",
+        "_written_at",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        writer: AbstractStreamWriter,
+        transport: asyncio.WriteTransport,
+        name: str,
+        claims: Claims,
+    ) -> None:
+        super().__init__(services, writer, transport)
+        self._done = asyncio.Event()
+        self._written_at = asyncio.get_running_loop().time()
+        self._is_open = False
+        self._epoch = ""
+        # Topics of the inbox that an id names, the last ones last; others may have been left out.
+        self._heard: dict[str, None] = {}
+        self._others_are_all = True
+        # Before the question, as for a WebSocket.
+        self._channel = services.fanout.subscribe(self, name, None, claims)
+        self._channels[f"realtime:{name}"] = self._channel
+        self._belong_to_sessions()
+
+    async def serve(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        last: Positions | None,
+        replay: Replay,
+    ) -> None:
+        """Asks for the topic, and writes its events until the stream ends.
+
+        last -- where the client has got by its Last-Event-ID
+        Raises RoostError as long as nothing of the answer is written.
+        """
+        try:
+            await self._open(request, response, last, replay)
+            await self._done.wait()
+        finally:
+            self._end()
+
+    async def _open(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        last: Positions | None,
+        replay: Replay,
+    ) -> None:
+        channel, fanout = self._channel, self.services.fanout
+        with fanout.question() as asked:
+            grant, *inner = await ask_to_join(
+                self.services.multiplexer, channel.claims, channel.topic.name, replay
+            )
+            if grant.epoch != fanout.epoch:
+                await fanout.check_epoch(grant.epoch)
+            if not self._has(channel) or grant.epoch != fanout.epoch:
+                raise must_refetch()
+            channel.granted_at, channel.visible_after = grant.newest, grant.visible_after
+            channel.cursor = grant.newest
+            if grant.replay_after is not None:
+                channel.cursor, channel.replay_end = grant.replay_after, grant.newest
+            self._epoch = grant.epoch
+            if last is not None:
+                self._heard.update(dict.fromkeys(last.others))
+                self._others_are_all = last.are_all
+            if channel.topic.name.startswith("user:"):
+                channel.inbox = Inbox(self, channel)
+            await response.prepare(request)
+            # aiohttp holds the head back until something is written. The id is for who is cut off
+            # before the first event; without data it makes no message.
+            begin = Positions(grant.epoch, channel.cursor, {}, True) if last is None else last
+            await response.write(
+                b"retry: %d\nid: %b\n\n" % (RETRY_MILLISECONDS, str(begin).encode())
+            )
+            self._is_open = True
+            if channel.inbox is not None:
+                channel.inbox.open(inner, asked)
+                if not self._others_are_all:
+                    self.tell_gone(channel, grant)
+                    self._others_are_all = True
+        self.place(channel, channel.cursor, grant.newest)
+
+    async def close(self, code: int, why: str) -> None:  # noqa: ARG002 -- of WebSockets
+        """See Outlet. Clients ask again for an answer that ends."""
+        self._end()
+        self._done.set()
+
+    def look_after(self, now: float) -> None:
+        """See Outlet. Says something now and then, so that nobody takes the stream for dead."""
+        if now - self._written_at > SILENT_SECONDS:
+            self._written_at = now
+            self._write(chunk(b":\n\n"))
+
+    def tell_session_over(self, channel: Channel) -> None:
+        """See Outlet."""
+        self._tell(channel, session_over())
+
+    def _write(self, data: bytes) -> None:
+        if self._is_open:
+            super()._write(data)
+
+    def _tell_failure(self, channel: Channel, error: RoostError) -> None:
+        self._tell(channel, error)
+        self._done.set()
+
+    def _tell(self, channel: Channel, error: RoostError) -> None:
+        told = orjson.dumps(system(error, channel.topic.name))
+        self._write(server_sent_event(told, event="system"))
+
+    # --- frames -----------------------------------------------------------------------------------
+
+    def _batch_frames(self, channel: Channel, batch: Batch, end: int) -> bytes:
+        return b"".join(
+            [
+                self._event_frame(channel, event, replayed=False)
+                for event in batch.behind(channel.cursor, end)
+            ]
+        )
+
+    def _event_frame(self, channel: Channel, event: Event, *, replayed: bool) -> bytes:
+        message = event.message(
+            visible_after=channel.visible_after,
+            inner=channel.carrier is not None,
+            replayed=replayed,
+        )
+        return server_sent_event(message, event_id=self._id(channel, event.offset))
+
+    def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral) -> bytes:
+        return server_sent_event(ephemeral.message(inner=channel.carrier is not None))
+
+    def _id(self, channel: Channel, offset: int) -> str:
+        """Where the client is when it has the event of a channel with this offset.
+
+        What others have got is read from their cursors, which move when something is written.
+        """
+        own, inbox = self._channel, self._channel.inbox
+        if inbox is None:
+            return f"{self._epoch}:{offset}"
+        if channel is not own:
+            self._heard.pop(channel.topic.name, None)
+            self._heard[channel.topic.name] = None
+            if len(self._heard) > MOST_POSITIONS:
+                del self._heard[next(iter(self._heard))]
+                self._others_are_all = False
+        others = {
+            name: offset if heard is channel else heard.cursor
+            for name in self._heard
+            if (heard := inbox.channels.get(name)) is not None
+        }
+        after = offset if channel is own else own.cursor
+        return str(Positions(self._epoch, after, others, self._others_are_all))

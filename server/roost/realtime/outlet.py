@@ -1,0 +1,335 @@
+"""A connection to which events are written: its channels, what is live and what is behind.
+
+How a frame looks, and what else there is to say on the connection, is of the two kinds of outlets:
+`socket` and `event_stream`.
+"""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import orjson
+from aiohttp import WSCloseCode
+from aiohttp.abc import AbstractStreamWriter
+
+from roost.database.pipeline import Multiplexer
+from roost.errors import RoostError
+from roost.realtime.fanout import RETRY_SECONDS, Batch, Channel, Ephemeral, Fanout
+from roost.realtime.join import Grant
+from roost.realtime.log import Event, LogReader, Page
+from roost.realtime.refusals import must_refetch, no_longer_allowed, presentable, response
+from roost.realtime.sessions import Sessions
+from roost.tokens import LEEWAY, AccessTokens
+
+logger = logging.getLogger(__name__)
+
+# Events that would make an outlet hold more unsent bytes than this are not written; its channels go
+# on from the log when there is room. Only an event that is larger by itself exceeds it.
+MOST_UNSENT_BYTES: Final = 1_048_576
+
+# Up to this many bytes are unsent while drain() does not wait, by the event loops' default.
+DRAINED_BYTES: Final = 65_536
+
+# How long a client has to take what was written before the end.
+CLOSE_SECONDS: Final = 2.0
+
+# 4000 to 4999 are free for applications; clients come back after any code but 1000.
+SESSION_ENDED: Final = 4401
+
+# How long what was published before the end of a session may take to be read.
+LAST_READ_SECONDS: Final = 1.0
+
+# Of an inbox: what the client lacks of a topic that is heard in it is gone.
+MUST_REFETCH: Final = "must_refetch"
+
+_NO_NEWS: Final = Page("")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all outlets of a relay share."""
+
+    multiplexer: Multiplexer
+    tokens: AccessTokens
+    fanout: Fanout
+    sessions: "Sessions[Outlet]"
+    # So that a thousand sockets that come back at once leave connections to everybody else.
+    catch_up_reads: asyncio.Semaphore
+
+
+class Outlet(ABC):
+    """See fanout.Subscriber.
+
+    services -- what it shares with others
+    """
+
+    __slots__ = (
+        "_behind",
+        "_catching_up",
+        "_channels",
+        "_ended",
+        "_session_ids",
+        "_transport",
+        "_writer",
+        "services",
+    )
+
+    def __init__(
+        self, services: Services, writer: AbstractStreamWriter, transport: asyncio.WriteTransport
+    ) -> None:
+        self.services = services
+        # The same connection twice: the transport writes at once, the writer waits for room.
+        self._writer = writer
+        self._transport = transport
+        # Of the topics that were joined, by the name in the join.
+        self._channels: dict[str, Channel] = {}
+        self._behind: dict[Channel, None] = {}
+        self._catching_up: asyncio.Task[None] | None = None
+        self._session_ids: set[str] = set()
+        self._ended = False
+
+    # --- the connection ---------------------------------------------------------------------------
+
+    @abstractmethod
+    async def close(self, code: int, why: str) -> None:
+        """Ends all channels without a word and closes the connection, such that the client comes
+        back.
+
+        code -- of a WebSocket; never 1000, after which clients stay away
+        why -- for people, at most 123 bytes
+        """
+
+    @abstractmethod
+    def look_after(self, now: float) -> None:
+        """Is called every few seconds; now is the loop's clock."""
+
+    @abstractmethod
+    def tell_session_over(self, channel: Channel) -> None:
+        """Says that the session of a channel is over."""
+
+    def abort(self) -> None:
+        """Ends the connection at once, whatever is unsent."""
+        self._transport.abort()
+
+    async def end_session(self, session_id: str) -> None:
+        """Tells the channels of a session that it is over, and closes the connection.
+
+        What was published before comes first: a device is told that it was revoked.
+        """
+        reads = self.services.fanout.read(channel.topic for channel in self._channels.values())
+        if reads:
+            await asyncio.wait(reads, timeout=LAST_READ_SECONDS)
+        for channel in self._channels.values():
+            if channel.claims.session_id == session_id:
+                self.tell_session_over(channel)
+        await self.close(SESSION_ENDED, "The session is over")
+
+    def expire(self, now: float) -> None:
+        """Ends the channels whose access token ran out and was not refreshed; now in Unix time."""
+        for channel in list(self._channels.values()):
+            late = now - channel.claims.expires_at
+            if late > LEEWAY:
+                self.fail(
+                    channel,
+                    RoostError(
+                        code="PGRST303",
+                        message=f"Token has expired {late:.0f} seconds ago",
+                        details=None,
+                        hint="Send a new one with the event access_token before it expires.",
+                        status=401,
+                    ),
+                )
+
+    def _end(self) -> None:
+        self._ended = True
+        # A task that is catching up finds nothing left to do at its next step.
+        for channel in list(self._channels.values()):
+            self._forget(channel)
+
+    def _write(self, data: bytes) -> None:
+        if not (self._ended or self._transport.is_closing()):
+            self._transport.write(data)
+
+    # --- channels ---------------------------------------------------------------------------------
+
+    def place(self, channel: Channel, cursor: int, newest: int) -> None:
+        """Begins to deliver to a channel, behind `cursor`; newest is its topic's newest offset."""
+        if not self.services.fanout.place(channel, cursor, newest):
+            self._fall_behind(channel)
+
+    def drop(self, channel: Channel) -> None:
+        """Delivers nothing more to a channel."""
+        self._behind.pop(channel, None)
+        self.services.fanout.unsubscribe(channel)
+
+    def fail(self, channel: Channel, error: RoostError) -> None:
+        """See fanout.Subscriber. The end of what is heard in an inbox is the inbox's affair."""
+        if channel.carrier is not None:
+            inbox = channel.carrier.inbox
+            if inbox is not None and inbox.channels.get(channel.topic.name) is channel:
+                inbox.end(channel, error)
+        elif self._has(channel):
+            error = presentable(error)
+            self._forget(channel)
+            self._tell_failure(channel, error)
+
+    @abstractmethod
+    def _tell_failure(self, channel: Channel, error: RoostError) -> None:
+        """Says why a channel has ended, such that the client joins again."""
+
+    def tell_gone(self, channel: Channel, grant: Grant) -> None:
+        """Says of a topic that is heard in an inbox: what the client lacks of it is gone."""
+        error = response(must_refetch())
+        payload = {
+            "topic": grant.topic,
+            "offset": grant.newest,
+            "epoch": grant.epoch,
+            **{name: error[name] for name in ("code", "message", "hint")},
+        }
+        event = Ephemeral(channel.topic, MUST_REFETCH, orjson.dumps(payload))
+        self._write(self._ephemeral_frame(channel, event))
+
+    def _has(self, channel: Channel) -> bool:
+        return self._channels.get(f"realtime:{channel.topic.name}") is channel
+
+    def _forget(self, channel: Channel) -> None:
+        """Ends a channel without a word. Does nothing for one that has ended already."""
+        if self._has(channel):
+            del self._channels[f"realtime:{channel.topic.name}"]
+            if channel.inbox is not None:
+                channel.inbox.close()
+            self.drop(channel)
+            self._belong_to_sessions()
+
+    def _belong_to_sessions(self) -> None:
+        """Registers the outlet with the sessions of its channels, and with no others."""
+        claims = (channel.claims for channel in self._channels.values())
+        session_ids = {c.session_id for c in claims if c.session_id is not None}
+        for session_id in self._session_ids - session_ids:
+            self.services.sessions.discard(session_id, self)
+        for session_id in session_ids - self._session_ids:
+            self.services.sessions.add(session_id, self)
+        self._session_ids = session_ids
+
+    # --- events -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _batch_frames(self, channel: Channel, batch: Batch, end: int) -> bytes:
+        """What a channel lacks of a batch up to `end`, as it is written."""
+
+    @abstractmethod
+    def _event_frame(self, channel: Channel, event: Event, *, replayed: bool) -> bytes:
+        """An event as it is written."""
+
+    @abstractmethod
+    def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral) -> bytes:
+        """An ephemeral event as it is written."""
+
+    def deliver(self, channel: Channel, batch: Batch) -> None:
+        """See fanout.Subscriber."""
+        cursor = channel.cursor
+        if cursor >= batch.end:
+            return
+        if cursor < batch.start:
+            self._fall_behind(channel)
+            return
+        last = batch.last_for(channel) if batch.revoked_at else None
+        end = batch.end if last is None else last.offset
+        frames = self._batch_frames(channel, batch, end)
+        if self._transport.get_write_buffer_size() + len(frames) > MOST_UNSENT_BYTES:
+            self._fall_behind(channel)
+        elif not self._transport.is_closing():
+            self._transport.write(frames)
+            channel.cursor = end
+            if batch.grants and channel.inbox is not None:
+                channel.inbox.admit(batch.behind(cursor, end))
+            if last is not None:
+                self.fail(channel, no_longer_allowed())
+
+    def mention(self, channel: Channel, ephemeral: Ephemeral) -> None:
+        """See fanout.Subscriber."""
+        frame = self._ephemeral_frame(channel, ephemeral)
+        if self._transport.get_write_buffer_size() + len(frame) <= MOST_UNSENT_BYTES:
+            self._write(frame)
+
+    def _fall_behind(self, channel: Channel) -> None:
+        channel.live = False
+        self._behind[channel] = None
+        if self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Reads the log for the channels that are behind until none is."""
+        reader = LogReader(self.services.multiplexer)
+        try:
+            while self._behind:
+                # While this waits no page is held: a client that does not read costs no more than
+                # its unsent bytes.
+                await self._writer.drain()
+                try:
+                    await self._read_on(reader)
+                except RoostError as error:
+                    logger.warning("cannot read events, trying again: %s", error)
+                    await asyncio.sleep(RETRY_SECONDS)
+        except ConnectionError:
+            # The client is gone; whoever serves it ends too.
+            pass
+        except Exception:
+            logger.exception("unexpected error on a socket")
+            await self.close(WSCloseCode.INTERNAL_ERROR, "The server failed")
+        finally:
+            self._catching_up = None
+
+    async def _read_on(self, reader: LogReader) -> None:
+        """Reads and writes a page for each of the channels that are behind, or for the first."""
+        channels = list(islice(self._behind, reader.most_topics))
+        # An inbox may hear what is joined by itself as well: such a topic is read twice.
+        channels = list({channel.topic.name: channel for channel in channels}.values())
+        if not channels:
+            return
+        async with self.services.catch_up_reads:
+            pages = await reader.read({channel.topic.name: channel.cursor for channel in channels})
+        if not await self.services.fanout.are_current(pages):
+            return
+        for channel in channels:
+            if channel in self._behind:
+                self._advance(channel, pages.get(channel.topic.name, _NO_NEWS))
+
+    def _advance(self, channel: Channel, page: Page) -> None:
+        """Writes what there is room for of a page and, when that closes the gap, goes live: one
+        step, nothing in between. What there is no room for is read again, which is rare.
+        """
+        frames: list[bytes] = []
+        unsent = self._transport.get_write_buffer_size()
+        is_ended = False
+        for event in page.events:
+            frame = self._event_frame(channel, event, replayed=event.offset <= channel.replay_end)
+            if unsent > DRAINED_BYTES and unsent + len(frame) > MOST_UNSENT_BYTES:
+                break
+            frames.append(frame)
+            unsent += len(frame)
+            if channel.is_ended_by(event):
+                is_ended = True
+                break
+        self._write(b"".join(frames))
+        if frames:
+            channel.cursor = page.events[len(frames) - 1].offset
+        if is_ended:
+            self.fail(channel, no_longer_allowed())
+            return
+        if channel.inbox is not None:
+            channel.inbox.admit(page.events[: len(frames)])
+        if page.resumes_at is not None and len(frames) == len(page.events):
+            self.fail(channel, must_refetch())
+            return
+        del self._behind[channel]
+        if self.services.fanout.place(channel, channel.cursor, channel.replay_end):
+            return
+        # To the end, so that each has its turn.
+        self._behind[channel] = None
+        if not page.events:
+            # The log is said to go further, and does not.
+            self.fail(channel, must_refetch())

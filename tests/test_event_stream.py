@@ -1,0 +1,329 @@
+"""GET /events/<topic>: what a client without a library gets."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from roost.errors import RoostError
+from roost.realtime import event_stream, outlet, relay
+from roost.realtime.event_stream import Positions
+from tests.relaying import Database, Node, Person, eventually, running_node
+from tests.serving import Client
+from tests.support import connect
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[Database]:
+    async with await connect(database) as connection:
+        yield Database(connection)
+
+
+@pytest.fixture
+async def node(database: str) -> AsyncIterator[Node]:
+    async with running_node(database) as node:
+        yield node
+
+
+@pytest.fixture
+async def ada(db: Database) -> Person:
+    return await db.person()
+
+
+@dataclass(slots=True)
+class Message:
+    event: str | None
+    id: str | None
+    data: Any
+
+
+class Stream:
+    """Reads as the standard says it: the last id stays, a block without data is no message."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+        self.last_id = ""
+
+    async def line(self) -> str:
+        async with asyncio.timeout(20):
+            return (await self.response.content.readline()).decode()
+
+    async def next(self) -> Message:
+        message = Message(None, None, None)
+        while (line := await self.line()) != "\n":
+            assert line, "the stream has ended"
+            name, _, value = line.removesuffix("\n").partition(":")
+            match name:
+                case "event":
+                    message.event = value.strip()
+                case "id":
+                    message.id = self.last_id = value.strip()
+                case "data" if value:
+                    message.data = json.loads(value)
+        return message if message.data is not None else await self.next()
+
+    async def events(self, number: int) -> list[dict[str, Any]]:
+        events = []
+        for _ in range(number):
+            message = await self.next()
+            assert message.event is None, message
+            events.append(message.data)
+        return events
+
+    async def ended(self) -> None:
+        assert await self.line() == ""
+
+
+@contextlib.asynccontextmanager
+async def streaming(
+    node: Node, person: Person | None, topic: str, last_id: str | None = None, **query: str | int
+) -> AsyncIterator[Stream]:
+    headers = {} if person is None else {"Authorization": f"Bearer {person.token()}"}
+    if last_id is not None:
+        headers["Last-Event-ID"] = last_id
+    async with node.http.get(
+        f"{node.url}/events/{topic}", headers=headers, params=query
+    ) as response:
+        assert response.status == 200, await response.text()
+        stream = Stream(response)
+        # The place where it begins.
+        assert (await stream.line()).startswith("retry: ")
+        stream.last_id = (await stream.line()).removeprefix("id: ").strip()
+        assert await stream.line() == "\n"
+        if last_id is not None:
+            assert stream.last_id == last_id
+        yield stream
+
+
+async def test_a_stream_has_what_a_socket_has(node: Node, db: Database, ada: Person) -> None:
+    topic = f"conversation:{await db.conversation(ada)}"
+    phone = await (await node.phone(ada)).joined(topic)
+    async with streaming(node, ada, topic) as stream:
+        headers = stream.response.headers
+        assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert headers["Cache-Control"] == "no-store"
+        assert stream.last_id.endswith(":0")
+        await db.publish(topic, '{\r\n "a" :\n\n"\\n"}')
+        await db.broadcast(topic, '{"typing": 1}')
+        await db.publish(topic, '"\u00fc"')
+        heard = await phone.events(3)
+        stored: list[Message] = []
+        ephemeral: list[Message] = []
+        for _ in range(3):
+            message = await stream.next()
+            (stored if message.id else ephemeral).append(message)
+        assert [message.data for message in stored] == [event for event in heard if "meta" in event]
+        assert [message.data for message in ephemeral] == [
+            event for event in heard if "meta" not in event
+        ]
+        epoch = heard[0]["meta"]["epoch"]
+        assert [message.id for message in stored] == [f"{epoch}:1", f"{epoch}:2"]
+
+
+async def test_a_stream_is_resumed_from_its_last_id(node: Node, db: Database, ada: Person) -> None:
+    await db.publish_many(ada.own_device, 3)
+    async with streaming(node, ada, ada.own_device, after=1) as stream:
+        assert [event["meta"]["offset"] for event in await stream.events(2)] == [2, 3]
+        last_id = stream.last_id
+    await db.publish_many(ada.own_device, 2)
+    for given in ({"last_id": last_id}, {"last_event_id": last_id}):
+        async with streaming(node, ada, ada.own_device, **given) as stream:
+            events = await stream.events(2)
+            assert [event["meta"]["offset"] for event in events] == [4, 5]
+            assert all(event["meta"]["replayed"] for event in events)
+    # From the very beginning there is an id to come back with.
+    async with streaming(node, ada, ada.own_device) as stream:
+        assert stream.last_id.endswith(":5")
+        await db.publish(ada.own_device)
+        (event,) = await stream.events(1)
+        assert (event["meta"]["offset"], "replayed" in event["meta"]) == (6, False)
+    async with streaming(node, ada, ada.own_device, since=1, limit=2) as stream:
+        assert [event["meta"]["offset"] for event in await stream.events(2)] == [5, 6]
+
+
+async def test_an_inbox_is_resumed_exactly(node: Node, db: Database, ada: Person) -> None:
+    first, second, third = [f"conversation:{await db.conversation(ada)}" for _ in range(3)]
+    async with streaming(node, ada, ada.inbox) as stream:
+        for topic in (first, second, first):
+            await db.publish(topic)
+        await db.publish(ada.inbox)
+        await stream.events(4)
+        last_id = stream.last_id
+    assert sorted(last_id.split(",")[1:]) == sorted([f"{first}=2", f"{second}=1"])
+    for topic in (first, second, third, ada.inbox):
+        await db.publish(topic)
+    # Of the third one nothing has come, so nothing is known: it goes on from now.
+    async with streaming(node, ada, ada.inbox, last_id) as stream:
+        events = await stream.events(3)
+        assert {(event["meta"].get("topic"), event["meta"]["offset"]) for event in events} == {
+            (first, 3),
+            (second, 2),
+            (None, 2),
+        }
+        await db.publish(third)
+        (event,) = await stream.events(1)
+        assert (event["meta"]["topic"], event["meta"]["offset"]) == (third, 2)
+
+
+async def test_an_id_that_would_be_too_long_says_that_it_is_not_whole(
+    monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person
+) -> None:
+    monkeypatch.setattr(event_stream, "MOST_POSITIONS", 2)
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(3)]
+    async with streaming(node, ada, ada.inbox) as stream:
+        for topic in topics:
+            await db.publish(topic)
+            await stream.events(1)
+        last_id = stream.last_id
+    assert last_id.endswith(f",{topics[1]}=1,{topics[2]}=1,*")
+    async with streaming(node, ada, ada.inbox, last_id) as stream:
+        (event,) = await stream.events(1)
+        assert (event["event"], event["payload"]["topic"]) == ("must_refetch", ada.inbox)
+        await db.publish(topics[1])
+        await stream.events(1)
+        assert not stream.last_id.endswith("*")
+
+
+def test_ids_read_back_as_they_were_written() -> None:
+    for positions in (
+        Positions("c0ffee", 0, {}, True),
+        Positions("c0ffee", 2**63 - 1, {"conversation:1": 7, "user:a b": 0}, True),
+        Positions("e", 1, {"a:b:c": 2}, False),
+    ):
+        assert Positions.read(str(positions)) == positions
+    for malformed in ("", "1", "a:", "a:-1", "a:1,", "a:1,b", "a:1,b:c=x", f"a:{2**63}", "a:1,*,*"):
+        with pytest.raises(RoostError, match="Last-Event-ID"):
+            Positions.read(malformed)
+
+
+async def test_streams_that_are_refused(client: Client) -> None:
+    ada, grace = await client.sign_up(), await client.sign_up()
+    url = f"{client.url}/events"
+    signed = {"Authorization": f"Bearer {ada.token}"}
+    for path, headers, status, code in (
+        (f"user:{ada.user_id}", {}, 401, "RO101"),
+        (f"user:{ada.user_id}", {"Authorization": "Bearer x"}, 401, "PGRST301"),
+        (f"user:{grace.user_id}", signed, 403, "RO401"),
+        ("nonsense", signed, 403, "RO401"),
+        (f"user:{ada.user_id}?after=7", signed, 416, "RO402"),
+        (f"user:{ada.user_id}?after=x", signed, 400, "UnableToReplayMessages"),
+        (f"user:{ada.user_id}?after=0&epoch=old", signed, 410, "RO403"),
+        (f"user:{ada.user_id}", signed | {"Last-Event-ID": "x"}, 400, "UnableToReplayMessages"),
+        (f"user:{ada.user_id}", signed | {"Last-Event-ID": "old:0"}, 410, "RO403"),
+    ):
+        async with client.http.get(f"{url}/{path}", headers=headers) as response:
+            answer = await response.json()
+            assert (response.status, answer["code"]) == (status, code), path
+            assert answer["hint"]
+    async with client.http.post(f"{url}/user:{ada.user_id}") as response:
+        assert response.status == 405
+
+
+async def test_browsers_send_the_token_in_the_address(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = await client.sign_up()
+    token = ada.token or ""
+    caplog.set_level(logging.DEBUG)
+    async with client.http.get(
+        f"{client.url}/events/user:{ada.user_id}",
+        params={"access_token": token},
+        headers={"Origin": "https://example.com"},
+    ) as response:
+        assert response.status == 200
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        await ada.ask("create_conversation", title="Plans")
+        stream = Stream(response)
+        assert (await stream.next()).data["event"] == "conversation.added"
+    assert token
+    assert token not in caplog.text
+
+
+async def test_other_origins_are_not_let_in(database: str, ada: Person) -> None:
+    async with running_node(database, cors_origins=("https://example.com",)) as node:
+        for origin, allowed in (
+            ("https://example.com", "https://example.com"),
+            ("https://example.org", None),
+        ):
+            async with node.http.get(
+                f"{node.url}/events/{ada.inbox}",
+                headers={"Authorization": f"Bearer {ada.token()}", "Origin": origin},
+            ) as response:
+                assert response.headers.get("Access-Control-Allow-Origin") == allowed
+
+
+async def test_a_stream_that_has_nothing_to_say_says_so(
+    monkeypatch: pytest.MonkeyPatch, database: str, ada: Person
+) -> None:
+    monkeypatch.setattr(relay, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(event_stream, "SILENT_SECONDS", 0.02)
+    async with running_node(database) as node, streaming(node, ada, ada.inbox) as stream:
+        for _ in range(3):
+            assert [await stream.line(), await stream.line()] == [":\n", "\n"]
+
+
+async def test_a_stream_ends_with_the_right_and_the_token(
+    monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person
+) -> None:
+    grace = await db.person()
+    topic = f"conversation:{await db.conversation(ada, grace)}"
+    async with streaming(node, grace, topic) as stream:
+        await db.remove(grace, topic)
+        await stream.events(1)
+        told = await stream.next()
+        assert (told.event, told.data["code"]) == ("system", "RO401")
+        await stream.ended()
+    monkeypatch.setattr(outlet, "LEEWAY", -7200)
+    async with streaming(node, ada, topic) as stream:
+        await node.relay._sweep()
+        told = await stream.next()
+        assert (told.event, told.data["code"]) == ("system", "PGRST303")
+        await stream.ended()
+    await eventually(lambda: not node.relay._outlets and not node.relay._fanout._topics)
+
+
+async def test_a_stream_ends_with_the_session(node: Node, db: Database, ada: Person) -> None:
+    async with streaming(node, ada, ada.own_device) as stream:
+        await db.publish(ada.own_device)
+        node.relay.wake(f"!session:{ada.session_id}")
+        await stream.events(1)
+        told = await stream.next()
+        assert (told.event, told.data["code"]) == ("system", "RO102")
+        await stream.ended()
+
+
+async def test_a_stream_ends_when_the_server_stops(database: str, ada: Person) -> None:
+    async with running_node(database) as node, streaming(node, ada, ada.inbox) as stream:
+        await node.relay.close()
+        await stream.ended()
+        async with node.http.get(f"{node.url}/events/{ada.inbox}") as response:
+            assert response.status == 503
+
+
+async def test_a_client_that_goes_away_leaves_nothing_behind(
+    node: Node, db: Database, ada: Person
+) -> None:
+    await db.conversation(ada)
+    async with streaming(node, ada, ada.inbox):
+        assert len(node.relay._outlets) == 1
+        assert len(node.relay._fanout._topics) == 2
+    await eventually(lambda: not node.relay._outlets and not node.relay._fanout._topics)
+
+
+async def test_a_client_that_does_not_read_costs_a_bounded_amount(
+    node: Node, db: Database, ada: Person
+) -> None:
+    async with streaming(node, ada, ada.own_device) as stream:
+        transport = node.transports[-1]
+        for _ in range(60):
+            await db.publish_many(ada.own_device, 100, 10_000)
+        assert isinstance(transport, asyncio.WriteTransport)
+        assert transport.get_write_buffer_size() <= outlet.MOST_UNSENT_BYTES
+        offsets = [event["meta"]["offset"] for event in await stream.events(6_000)]
+        assert offsets == list(range(1, 6_001))

@@ -1,0 +1,474 @@
+"""What is heard in a person's inbox: all that they may read, resumed exactly."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from roost.realtime import fanout as fan_out
+from roost.realtime import join, log, relay, socket
+from roost.realtime.protocol import Version
+from tests.relaying import (
+    Database,
+    Node,
+    Person,
+    Phone,
+    eventually,
+    join_payload,
+    running_node,
+)
+from tests.serving import Client
+from tests.support import connect
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[Database]:
+    async with await connect(database) as connection:
+        yield Database(connection)
+
+
+@pytest.fixture
+async def node(database: str) -> AsyncIterator[Node]:
+    async with running_node(database) as node:
+        yield node
+
+
+@pytest.fixture
+async def ada(db: Database) -> Person:
+    return await db.person()
+
+
+@pytest.fixture
+async def grace(db: Database) -> Person:
+    return await db.person()
+
+
+class Heard:
+    """What somebody's inbox has heard."""
+
+    def __init__(self, phone: Phone) -> None:
+        self._phone = phone
+
+    async def is_in_order(self, *wanted: tuple[str | None, str], topics: str) -> None:
+        """The next events: those of the inbox and those of the topic, each in order."""
+        got = [
+            (event["meta"].get("topic"), event["event"])
+            for event in await self._phone.events(len(wanted))
+        ]
+        for topic in (None, topics):
+            assert [one for one in got if one[0] == topic] == [
+                one for one in wanted if one[0] == topic
+            ]
+        await self._phone.is_answered()
+
+
+@contextlib.asynccontextmanager
+async def inbox_of(person: Client) -> AsyncIterator[Heard]:
+    async with person.http.ws_connect(f"{person.url}/realtime/v1/websocket?vsn=2.0.0") as ws:
+        phone = Phone(ws, Version.V2, None)
+        ref = await phone.send(
+            f"realtime:user:{person.user_id}", "phx_join", join_payload(person.token)
+        )
+        assert (await phone.reply(ref))["status"] == "ok"
+        yield Heard(phone)
+
+
+def place(event: dict[str, Any]) -> tuple[str | None, int]:
+    """Where an event is from: a topic, or None for the inbox itself."""
+    return event["meta"].get("topic"), event["meta"]["offset"]
+
+
+async def add(db: Database, person: Person, topic: str, history_after: int = 0) -> None:
+    """As add_participant does it for somebody who was never in it, or has left."""
+    async with db.connection.transaction():
+        ((last,),) = await db.run(
+            "SELECT last_seq FROM roost.conversations WHERE 'conversation:' || id = %s FOR UPDATE",
+            topic,
+        )
+        await db.run(
+            "INSERT INTO roost.conversation_participants"
+            " (conversation_id, user_id, role, history_after_seq)"
+            " VALUES (substr(%s, 14)::uuid, %s, 'member', %s)"
+            " ON CONFLICT (conversation_id, user_id) DO UPDATE SET left_at = NULL,"
+            " history_after_seq = excluded.history_after_seq",
+            topic,
+            person.user_id,
+            history_after,
+        )
+        await db.publish(topic, event="participant.added")
+        await db.run(
+            "SELECT realtime.publish(%s, 'conversation.added', '{}', NULL, NULL, %s, %s)",
+            person.inbox,
+            topic,
+            last,
+        )
+
+
+@pytest.mark.parametrize("version", Version)
+async def test_an_inbox_hears_all_that_its_person_may_read(
+    node: Node, db: Database, ada: Person, grace: Person, version: Version
+) -> None:
+    shared, own, other = [
+        f"conversation:{await db.conversation(*people)}"
+        for people in ((ada, grace), (ada,), (grace,))
+    ]
+    phone = await (await node.phone(ada, version)).joined(ada.inbox)
+    await db.publish(shared, '{"n": 1}', "message.created")
+    await db.publish(other)
+    await db.publish(own)
+    await db.publish(ada.inbox)
+    await db.broadcast(shared, '{"typing": true}')
+    await db.broadcast(other)
+
+    events = {}
+    for _ in range(4):
+        message = await phone.receive()
+        assert (message.topic, message.event) == (f"realtime:{ada.inbox}", "broadcast")
+        payload = message.payload
+        events[payload["meta"].get("topic"), "offset" in payload["meta"]] = payload
+    await phone.is_answered()
+    assert set(events) == {(shared, True), (own, True), (None, True), (shared, False)}
+    stored = events[shared, True]
+    assert (stored["event"], stored["payload"]) == ("message.created", {"n": 1})
+    assert stored["meta"] == {
+        "id": stored["meta"]["id"],
+        "offset": 1,
+        "epoch": node.relay._fanout.epoch,
+        "topic": shared,
+    }
+    assert events[shared, False] == {
+        "type": "broadcast",
+        "event": "typing",
+        "payload": {"typing": True},
+        "meta": {"topic": shared},
+    }
+
+
+async def test_the_meta_of_what_is_heard_fits_into_a_binary_frame(
+    node: Node, db: Database, ada: Person
+) -> None:
+    topic = f"conversation:{await db.conversation(ada)}"
+    await db.run(
+        "UPDATE roost.conversations SET last_seq = 2^62 WHERE 'conversation:' || id = %s", topic
+    )
+    await db.publish(topic)
+    phone = await (await node.phone(ada)).joined(
+        ada.inbox, replay={"after": 0, "topics": {topic: 2**62}}
+    )
+    (event,) = await phone.events(1)
+    assert event["meta"]["replayed"]
+    assert len(json.dumps(event["meta"])) <= 255
+
+
+async def test_an_inbox_is_resumed_from_the_offsets_of_its_topics(
+    node: Node, db: Database, ada: Person
+) -> None:
+    first, second, third = [f"conversation:{await db.conversation(ada)}" for _ in range(3)]
+    for topic in (first, second, third, ada.inbox):
+        await db.publish_many(topic, 3)
+
+    phone = await node.phone(ada)
+    replay = {"after": 1, "topics": {first: 2, second: 0, "conversation:none": 7}}
+    reply = await phone.join(ada.inbox, replay=replay)
+    assert reply["status"] == "ok"
+    events = await phone.events(6)
+    assert sorted(map(place, events), key=str) == sorted(
+        [(None, 2), (None, 3), (first, 3), (second, 1), (second, 2), (second, 3)], key=str
+    )
+    assert all(event["meta"]["replayed"] for event in events)
+    await phone.is_answered()
+
+    for topic in (first, second, third):
+        await db.publish(topic)
+    events = await phone.events(3)
+    assert sorted(map(place, events)) == sorted([(first, 4), (second, 4), (third, 4)])
+    assert not any("replayed" in event["meta"] for event in events)
+
+
+async def test_what_is_gone_of_a_topic_is_said_and_the_others_go_on(
+    node: Node, db: Database, ada: Person
+) -> None:
+    gone, ahead, kept = [f"conversation:{await db.conversation(ada)}" for _ in range(3)]
+    for topic in (gone, ahead, kept):
+        await db.publish_many(topic, 3)
+    await db.run("DELETE FROM realtime.events WHERE topic = %s AND event_offset = 1", gone)
+
+    phone = await node.phone(ada)
+    replay = {"after": 0, "topics": {gone: 0, ahead: 9, kept: 2}}
+    reply = await phone.join(ada.inbox, replay=replay)
+    assert reply["status"] == "ok"
+    told = {}
+    for event in await phone.events(3):
+        if event["event"] == "must_refetch":
+            told[event["payload"]["topic"]] = event["payload"]
+            assert event["meta"] == {"topic": event["payload"]["topic"]}
+        else:
+            assert place(event) == (kept, 3)
+    assert set(told) == {gone, ahead}
+    assert {(said["code"], said["offset"]) for said in told.values()} == {("RO403", 3)}
+    assert told[gone]["hint"]
+    # From where they are now.
+    await db.publish(gone)
+    assert [place(event) for event in await phone.events(1)] == [(gone, 4)]
+    await phone.is_answered()
+
+
+async def test_events_that_vanish_while_an_inbox_hears_them_are_said(
+    node: Node, db: Database, ada: Person
+) -> None:
+    topic = f"conversation:{await db.conversation(ada)}"
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    await db.without_notice()
+    await db.publish_many(topic, 3)
+    await db.run("DELETE FROM realtime.events WHERE topic = %s AND event_offset = 2", topic)
+    node.relay.wake(topic)
+    events = await phone.events(2)
+    assert place(events[0]) == (topic, 1)
+    assert (events[1]["event"], events[1]["payload"]["offset"]) == ("must_refetch", 3)
+    await db.publish(topic)
+    node.relay.wake(topic)
+    assert [place(event) for event in await phone.events(1)] == [(topic, 4)]
+    await phone.is_answered()
+
+
+async def test_replays_of_an_inbox_that_are_refused(node: Node, ada: Person) -> None:
+    phone = await node.phone(ada)
+    for replay, code in (
+        ({"topics": {"a": -1}}, "UnableToReplayMessages"),
+        ({"topics": {"a": "1"}}, "UnableToReplayMessages"),
+        ({"topics": {"a": 2**63}}, "UnableToReplayMessages"),
+        ({"topics": []}, "MalformedJoin"),
+        ({"after": "x", "topics": {}}, "UnableToReplayMessages"),
+        ({"topics": {}, "epoch": "another"}, "RO403"),
+    ):
+        reply = await phone.join(ada.inbox, replay=replay)
+        assert reply["status"] == "error", replay
+        assert reply["response"]["code"] == code
+        await phone.is_answered()
+
+
+async def test_membership_takes_effect_at_once_both_ways(
+    node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    topic = f"conversation:{await db.conversation(ada)}"
+    await db.publish_many(topic, 2)
+    phone = await (await node.phone(grace)).joined(grace.inbox)
+    for added, history_after in enumerate((0, 6), 1):
+        before = await newest(db, topic)
+        await add(db, grace, topic, history_after)
+        await db.publish(topic, '{"n": 1}')
+        events = await phone.events(3)
+        # From the moment of the adding: nothing before, and nothing missing.
+        heard = [place(event) for event in events]
+        assert heard == [(None, added), (topic, before + 1), (topic, before + 2)]
+        assert await db.remove(grace, topic) == before + 4 - 1
+        await db.publish(topic, '{"secret": 1}')
+        assert [place(event) for event in await phone.events(1)] == [(topic, before + 3)]
+        await phone.is_answered()
+
+
+async def newest(db: Database, topic: str) -> int:
+    ((offset,),) = await db.run("SELECT realtime.last_offset(%s)", topic)
+    return int(offset)
+
+
+async def test_removed_and_added_again_before_anybody_looked(
+    node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    """The end of the right and the new one are in two topics: either may be read first."""
+    topic = f"conversation:{await db.conversation(ada, grace)}"
+    for first, second in ((topic, grace.inbox), (grace.inbox, topic)):
+        phone = await (await node.phone(grace)).joined(grace.inbox)
+        await db.run("SET roost.gateway = 'on'")
+        removed = await db.remove(grace, topic)
+        await db.publish(topic, '{"secret": 1}')
+        await add(db, grace, topic, removed + 1)
+        await db.publish(topic, '{"new": 1}')
+        node.relay.wake(first)
+        # It is there when the first is read.
+        got = await phone.events(1)
+        node.relay.wake(second)
+        got += await phone.events(3)
+        await phone.is_answered()
+        heard = [event for event in got if "topic" in event["meta"]]
+        assert [event["meta"]["offset"] for event in heard] == [removed, removed + 2, removed + 3]
+        assert not any("secret" in event["payload"] for event in heard)
+        await db.run("RESET roost.gateway")
+        await phone.ws.close()
+
+
+async def test_what_was_granted_while_a_device_was_away_is_heard_from_the_beginning(
+    node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    topic, lost = [f"conversation:{await db.conversation(ada)}" for _ in range(2)]
+    await db.publish_many(topic, 2)
+    await add(db, grace, topic)
+    await db.publish_many(topic, 2)
+    await add(db, grace, lost)
+    await db.remove(grace, lost)
+    # Known of the inbox: nothing. Of the conversation it has never heard.
+    phone = await (await node.phone(grace)).joined(grace.inbox, replay={"after": 0})
+    events = await phone.events(5)
+    assert set(map(place, events)) == {
+        (None, 1),
+        (None, 2),
+        (topic, 3),
+        (topic, 4),
+        (topic, 5),
+    }
+    await phone.is_answered()
+    # Whoever has it says so, and is not sent it twice.
+    replay = {"after": 0, "topics": {topic: 4}}
+    phone = await (await node.phone(grace)).joined(grace.inbox, replay=replay)
+    assert set(map(place, await phone.events(3))) == {(None, 1), (None, 2), (topic, 5)}
+    await phone.is_answered()
+
+
+async def test_opening_removing_and_restoring_a_conversation_is_heard(client: Client) -> None:
+    """Through the functions of api, with two devices of whom it is about."""
+    ada, grace = await client.sign_up(), await client.sign_up()
+    async with inbox_of(grace) as heard:
+        conversation = await ada.ask("create_conversation", participants=[grace.user_id])
+        topic = f"conversation:{conversation['id']}"
+        sent = {"conversation_id": conversation["id"], "content": {"text": "one"}}
+        await ada.ask("send_message", **sent)
+        await heard.is_in_order(
+            (None, "conversation.added"), (topic, "message.created"), topics=topic
+        )
+        await ada.ask("delete_conversation", conversation_id=conversation["id"])
+        await heard.is_in_order(
+            (None, "conversation.removed"), (topic, "conversation.deleted"), topics=topic
+        )
+        await ada.ask("restore_conversation", conversation_id=conversation["id"])
+        await ada.ask("send_message", **sent)
+        await heard.is_in_order(
+            (None, "conversation.restored"),
+            (topic, "conversation.restored"),
+            (topic, "message.created"),
+            topics=topic,
+        )
+        await ada.ask(
+            "remove_participant", conversation_id=conversation["id"], user_id=grace.user_id
+        )
+        await ada.ask("send_message", **sent)
+        await heard.is_in_order(
+            (None, "conversation.removed"), (topic, "participant.removed"), topics=topic
+        )
+        await ada.ask(
+            "add_participant",
+            conversation_id=conversation["id"],
+            user_id=grace.user_id,
+            history="from_now",
+        )
+        await heard.is_in_order(
+            (None, "conversation.added"), (topic, "participant.added"), topics=topic
+        )
+
+
+async def test_nothing_is_lost_doubled_or_out_of_order_in_an_inbox(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database, ada: Person, grace: Person
+) -> None:
+    """Cut at random moments, behind at random, removed and added at random, small pages."""
+    monkeypatch.setattr(log, "FIRST_PAGE_ROWS", 7)
+    monkeypatch.setattr(log, "MOST_PAGE_ROWS", 14)
+    monkeypatch.setattr(fan_out, "SOCKETS_PER_TURN", 1)
+
+    class ForgetfulSocket(socket.Socket):
+        def deliver(self, channel: fan_out.Channel, batch: fan_out.Batch) -> None:
+            if channel.cursor < batch.end and random.random() < 1 / 3:
+                self._fall_behind(channel)
+            else:
+                super().deliver(channel, batch)
+
+    monkeypatch.setattr(relay, "Socket", ForgetfulSocket)
+    topics = [f"conversation:{await db.conversation(ada, grace)}" for _ in range(4)]
+    last = "conversation.last"
+
+    async def write(topic: str) -> None:
+        async with await connect(database) as connection:
+            own = Database(connection)
+            for n in range(40):
+                await own.publish_many(topic, random.randrange(4))
+                if n % 10 == 9:
+                    await own.remove(grace, topic)
+                    await own.publish(topic, '{"secret": 1}')
+                    await add(own, grace, topic, await newest(own, topic))
+            await own.publish(topic, event=last)
+
+    async def read(node: Node, reader: int) -> None:
+        at = dict.fromkeys((grace.inbox, *topics), 0)
+        finished: set[str] = set()
+        while len(finished) < len(topics):
+            replay = {"after": at[grace.inbox], "topics": at}
+            phone = await (await node.phone(grace)).joined(grace.inbox, replay=replay)
+            for _ in range(random.randrange(5, 60)):
+                if len(finished) == len(topics):
+                    break
+                (event,) = await phone.events(1)
+                if event["event"] == "must_refetch":
+                    # Removed and added again from then on, while it was away.
+                    name = event["payload"]["topic"]
+                    at[name] = event["payload"]["offset"]
+                    # The last event may have been among what is gone.
+                    await db.publish(name, event=f"{last}.{reader}")
+                    continue
+                topic, offset = place(event)
+                # What was between a removal and an adding is not for grace.
+                if event["event"] != "participant.added":
+                    assert offset == at[topic or grace.inbox] + 1
+                assert not event["payload"].get("secret")
+                at[topic or grace.inbox] = offset
+                if event["event"] in (last, f"{last}.{reader}"):
+                    finished.add(str(topic))
+            await phone.ws.close()
+
+    async with (
+        running_node(database) as one,
+        running_node(database) as two,
+        asyncio.TaskGroup() as group,
+    ):
+        for topic in topics:
+            group.create_task(write(topic))
+        for reader, node in enumerate((one, two, one, two)):
+            group.create_task(read(node, reader))
+
+
+async def test_what_is_committed_while_the_database_answers_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database, ada: Person
+) -> None:
+    """Nobody had joined the conversation, so nothing here knew of it before the answer."""
+    topic = f"conversation:{await db.conversation(ada)}"
+    async with running_node(database) as node:
+        ask = join.ask_to_join
+
+        async def slow(*arguments: Any) -> Any:
+            answer = await ask(*arguments)
+            async with await connect(database) as connection:
+                await Database(connection).without_notice()
+                await Database(connection).publish(topic)
+            node.relay.wake(topic)
+            return answer
+
+        monkeypatch.setattr(socket, "ask_to_join", slow)
+        phone = await (await node.phone(ada)).joined(ada.inbox)
+        assert [place(event) for event in await phone.events(1)] == [(topic, 1)]
+        node.relay.on_reconnect()
+        await phone.is_answered()
+
+
+async def test_an_inbox_leaves_nothing_behind(
+    node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    for _ in range(3):
+        await db.conversation(ada, grace)
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    fanout = node.relay._fanout
+    assert len(fanout._topics) == 4
+    await phone.reply(await phone.send(f"realtime:{ada.inbox}", "phx_leave"))
+    assert (await phone.receive()).event == "phx_close"
+    await eventually(lambda: not fanout._topics)
+    assert not fanout._missed
