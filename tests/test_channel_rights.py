@@ -611,7 +611,7 @@ async def test_an_ephemeral_event_is_sent_after_commit_or_never(
     phone = await (await node.phone(ada)).joined(ada.inbox)
     async with db.connection.transaction(force_rollback=True):
         await db.broadcast(ada.inbox, "1")
-    for refused in (json.dumps("x" * 4095), "x"):
+    for refused in (json.dumps("x" * 262_143), "x"):
         with pytest.raises(psycopg.Error):
             await db.broadcast(ada.inbox, refused)
     async with db.connection.transaction():

@@ -15,6 +15,7 @@ CONVERSATION = "00000000-0000-7000-9000-000000000001"
 # In the middle of the conversation, the first of a thread of 500.
 MESSAGE = "00000000-0000-7000-a000-000000010000"
 DELETED = "00000000-0000-7000-a000-000000010001"
+SUBSCRIPTION = "00000000-0000-7000-b000-000000000001"
 
 # One person in 500 conversations, one of which has 20,000 messages; others in 2,000 more.
 FILL = f"""
@@ -75,6 +76,19 @@ INSERT INTO realtime.events (topic, event_offset, event, payload, about_offset)
 SELECT 'conversation:{CONVERSATION}', 20000 + n, 'reaction', '{{}}', n
 FROM generate_series(1, 20000) AS n;
 INSERT INTO realtime.topics (topic, last_offset) SELECT 'user:' || id, 1 FROM roost.users;
+INSERT INTO realtime.topics (topic, last_offset) SELECT 'app:' || id || ':notes', 1
+FROM roost.users;
+INSERT INTO realtime.topic_prefixes (prefix, rule_schema, rule_name)
+SELECT 'prefix' || n, 'public', 'may_use' FROM generate_series(1, 2000) AS n;
+CREATE FUNCTION public.may_use(topic text, action text) RETURNS boolean STABLE RETURN true;
+INSERT INTO realtime.large_broadcasts (topic, event, payload, created_at)
+SELECT 'app:' || id || ':notes', 'drawing', '{{}}', now() + interval '1 hour' FROM roost.users;
+INSERT INTO realtime.client_event_ids (actor_id, id, topic, event_offset, request_hash)
+SELECT id, id, 'app:' || id || ':notes', 1, '\\x00' FROM roost.users;
+INSERT INTO roost.event_subscriptions (user_id, event, delivery)
+SELECT id, 'event.' || n, 'none' FROM roost.users, generate_series(1, 10) AS n;
+INSERT INTO roost.event_subscriptions (id, user_id, delivery)
+VALUES ('{SUBSCRIPTION}', '{USER}', 'none');
 SET session_replication_role = origin;
 ANALYZE;
 """
@@ -83,7 +97,7 @@ TEXT = '{"text": "hello @1@example.com"}'
 ATTACHMENTS = '[{"name": "x", "media_type": "a/b", "size": 1, "url": "https://example.com"}]'
 
 # Tables that stay small whatever is stored.
-SMALL = {"log", "conversation_permissions", "message_backfill", "search_history"}
+SMALL = {"log", "conversation_permissions", "message_backfill", "search_history", "pg_namespace"}
 
 # A scan may pass over a row or two that changed meanwhile, but must not search.
 MOST_ROWS_REMOVED = 5
@@ -156,6 +170,20 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         f"SELECT realtime.join_topic('conversation:{CONVERSATION}', 100)",
         f"SELECT * FROM realtime.read_events("
         f"ARRAY['conversation:{CONVERSATION}', 'user:{USER}'], ARRAY[19990, 0], 100)",
+        "SELECT api.publish_event('prefix1000:one', 'saved', '{}')",
+        "SELECT api.broadcast_event('prefix1000:one', 'cursor', '{}')",
+        f"SELECT api.broadcast_event('conversation:{CONVERSATION}', 'cursor', '{{}}')",
+        f"SELECT api.broadcast_event('device:{USER}', 'cursor', to_jsonb(repeat('x', 10000)))",
+        f"SELECT api.publish_event('app:{USER}:notes', 'saved', '{{}}', gen_random_uuid())",
+        "SELECT realtime.expire_client_event_ids(100)",
+        "SELECT realtime.read_large_broadcast(gen_random_uuid())",
+        "SELECT realtime.expire_large_broadcasts(100)",
+        "SELECT api.set_event_subscription('all', event => 'event.5')",
+        f"SELECT api.set_event_subscription('all', 'conversation:{CONVERSATION}')",
+        f"SELECT api.set_event_subscription('all', device_id => '{USER}')",
+        "SELECT api.list_event_subscriptions()",
+        f"SELECT api.delete_event_subscription('{SUBSCRIPTION}')",
+        "SELECT realtime.get_subscriptions()",
         "SELECT api.get_me()",
         "SELECT api.list_devices()",
         "SELECT api.list_sessions()",

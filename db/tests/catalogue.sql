@@ -182,6 +182,8 @@ SELECT set_eq(
         ('roost.message_mentions'),
         ('roost.message_embeddings'),
         ('roost.typing_indicators'),
+        ('roost.device_cursors'),
+        ('roost.event_subscriptions'),
         ('roost.conversation_permissions')
     $$,
     'the tables of user data have policies: each is probed in policies.sql'
@@ -216,8 +218,11 @@ SELECT set_eq(
             AND NOT has_table_privilege('roost_api', ours.oid, 'DELETE, TRUNCATE')
     $$,
     $$ VALUES
+        ('realtime.client_event_ids'),
         ('realtime.events'),
+        ('realtime.large_broadcasts'),
         ('realtime.log'),
+        ('realtime.topic_prefixes'),
         ('realtime.topics'),
         ('roost.error_codes'),
         ('roost.login_attempts'),
@@ -333,12 +338,22 @@ SELECT set_eq(
                 ('api.list_typing', 'user'),
                 ('api.set_typing', 'user'),
 
+                ('api.acknowledge_events', 'user'),
+                ('api.list_device_cursors', 'user'),
+                ('api.publish_event', 'user'),
+                ('api.broadcast_event', 'user'),
+                ('api.set_event_subscription', 'user'),
+                ('api.list_event_subscriptions', 'user'),
+                ('api.delete_event_subscription', 'user'),
+
                 ('api.search_messages', 'user'),
                 ('api.set_message_embedding', 'user'),
 
                 -- The server, as the caller
                 ('roost.require_row_count', 'anon user service'),
+                ('realtime.get_subscriptions', 'user'),
                 ('realtime.join_topic', 'user'),
+                ('realtime.send_broadcast', 'user'),
 
                 -- The server, for itself
                 ('roost.backfill_messages', 'gateway'),
@@ -360,9 +375,12 @@ SELECT set_eq(
                 ('roost.refresh_session', 'gateway'),
                 ('roost.sign_up', 'gateway'),
                 ('roost.update_user', 'gateway'),
+                ('realtime.expire_client_event_ids', 'gateway'),
+                ('realtime.expire_large_broadcasts', 'gateway'),
                 ('realtime.get_epoch', 'gateway'),
                 ('realtime.maintain_partitions', 'gateway'),
-                ('realtime.read_events', 'gateway')
+                ('realtime.read_events', 'gateway'),
+                ('realtime.read_large_broadcast', 'gateway')
         ) AS listed (function, roles)
         CROSS JOIN LATERAL unnest(string_to_array(listed.roles, ' ')) AS allowed (role)
     $$,

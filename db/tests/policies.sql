@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(204);
+SELECT plan(217);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -84,6 +84,10 @@ VALUES
     '00000000-0000-7000-9000-00000000000b', '00000000-0000-7000-8000-00000000000b',
     '00000000-0000-7000-8000-0000000000db', now()
 );
+INSERT INTO roost.event_subscriptions (user_id, delivery)
+VALUES
+('00000000-0000-7000-8000-00000000000a', 'all'),
+('00000000-0000-7000-8000-00000000000b', 'all');
 CREATE TEMPORARY TABLE person (name text PRIMARY KEY, id uuid);
 INSERT INTO person
 VALUES
@@ -158,6 +162,10 @@ AS $$
             FROM roost.typing_indicators AS typing
             WHERE '00000000-0000-7000-8000-00000000000a' = user_id
                 OR '00000000-0000-7000-9000-00000000000a' = conversation_id
+        ),
+        (
+            SELECT json_agg(rule ORDER BY id) FROM roost.event_subscriptions AS rule
+            WHERE user_id = '00000000-0000-7000-8000-00000000000a'
         )
     );
 $$;
@@ -184,7 +192,8 @@ CROSS JOIN (
         ('message_reactions'),
         ('message_mentions'),
         ('message_embeddings'),
-        ('typing_indicators')
+        ('typing_indicators'),
+        ('event_subscriptions')
 ) AS relation (name);
 SELECT is(
     as_caller(
@@ -213,7 +222,8 @@ CROSS JOIN (
         ('message_reactions', 'user_id'),
         ('message_mentions', 'user_id'),
         ('message_embeddings', 'message_id'),
-        ('typing_indicators', 'user_id')
+        ('typing_indicators', 'user_id'),
+        ('event_subscriptions', 'user_id')
 ) AS relation (name, person)
 WHERE person.name <> 'ada';
 
@@ -251,6 +261,7 @@ CROSS JOIN (
         ('conversation_participants SET last_delivered_seq = 1', 1),
         ('message_embeddings SET embedding = ''{2}''', 1),
         ('typing_indicators SET expires_at = now()', 1),
+        ('event_subscriptions SET delivery = ''none''', 1),
         -- What an embedding is of is gone with this.
         ('messages SET content = ''{"text": "y"}''', 1)
 ) AS command (update, own_rows)
@@ -276,6 +287,8 @@ FROM (
         ('message_mentions SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
         ('message_embeddings SET message_id = ''00000000-0000-7000-a000-00000000000a'''),
         ('typing_indicators SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
+        ('event_subscriptions SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
+        ('event_subscriptions SET topic = ''user:1'''),
         ('conversation_permissions SET least_role = ''viewer'''),
         ('conversations SET purged_at = now()'),
         ('conversations SET expired_number = 1'),
@@ -401,6 +414,10 @@ CROSS JOIN (
             ' ''00000000-0000-7000-8000-0000000000da'', now())'
         ),
         (
+            'event_subscriptions (user_id, delivery) VALUES'
+            ' (''00000000-0000-7000-8000-00000000000a'', ''none'')'
+        ),
+        (
             'conversation_permissions (permission, least_role, in_archive, meaning) VALUES'
             ' (''x.y'', ''viewer'', true, ''x'')'
         )
@@ -439,7 +456,11 @@ FROM (
     FROM person
     -- A device last: what is typed on it goes with it.
     CROSS JOIN (
-        VALUES (1, 'message_reactions'), (2, 'typing_indicators'), (3, 'devices')
+        VALUES
+            (1, 'message_reactions'),
+            (2, 'typing_indicators'),
+            (3, 'event_subscriptions'),
+            (4, 'devices')
     ) AS relation (place, name)
     WHERE person.name <> 'ada'
     ORDER BY person.name, relation.place

@@ -29,3 +29,11 @@ AFTER DELETE ON roost.sessions
 FOR EACH ROW
 WHEN (OLD.revoked_at IS NULL)
 EXECUTE FUNCTION roost.close_sockets_of_session();
+
+-- A session that has moved to another device (api.register_device) is to get what the person wants
+-- there.
+CREATE OR REPLACE TRIGGER sessions_announce_subscriptions
+AFTER UPDATE OF device_id ON roost.sessions
+FOR EACH ROW
+WHEN (OLD.device_id <> NEW.device_id)
+EXECUTE FUNCTION roost.announce_subscriptions();

@@ -25,6 +25,8 @@ BEGIN
     -- There were no more.
     IF v_deleted < p_limit THEN
         DELETE FROM realtime.topics AS topic WHERE topic.topic = p_topic;
+
+        DELETE FROM roost.device_cursors AS cursor WHERE cursor.topic = p_topic;
     END IF;
 
     RETURN v_deleted;

@@ -10,7 +10,7 @@ $$;
 
 REVOKE ALL ON FUNCTION realtime.get_epoch() FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION realtime.get_epoch() TO roost_gateway;
+GRANT EXECUTE ON FUNCTION realtime.get_epoch() TO roost_api, roost_gateway;
 
 COMMENT ON FUNCTION realtime.get_epoch() IS
 'The epoch of the event log. The server asks whenever it has been cut off: when it has changed, the

@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION realtime.join_topic(
     p_epoch text DEFAULT NULL,
     p_positions jsonb DEFAULT NULL,
     p_since timestamptz DEFAULT NULL,
-    p_limit integer DEFAULT NULL
+    p_limit integer DEFAULT NULL,
+    p_acknowledged boolean DEFAULT false
 )
 RETURNS TABLE (
     topic text,
@@ -16,7 +17,8 @@ RETURNS TABLE (
     epoch text,
     visible_after bigint,
     replay_after bigint,
-    is_gone boolean
+    is_gone boolean,
+    subscriptions json
 )
 LANGUAGE plpgsql
 STABLE
@@ -26,6 +28,9 @@ AS $$
 DECLARE
     v_user_id uuid := roost.require_user();
     v_epoch text;
+    v_after bigint := p_after;
+    v_asked_epoch text := p_epoch;
+    v_positions jsonb := p_positions;
 BEGIN
     IF NOT realtime.can_join(p_topic) THEN
         RAISE EXCEPTION USING
@@ -42,8 +47,8 @@ BEGIN
     last_offset := realtime.last_offset(p_topic);
     epoch := v_epoch;
     visible_after := 0;
-    replay_after := p_after;
     is_gone := false;
+    subscriptions := realtime.get_subscriptions();
 
     IF p_topic LIKE 'conversation:%' THEN
         SELECT participant.history_after_seq
@@ -53,7 +58,26 @@ BEGIN
             AND participant.user_id = v_user_id;
     END IF;
 
-    IF (p_after IS NOT NULL OR p_positions IS NOT NULL) AND p_epoch <> v_epoch THEN
+    -- Of the device: an offset of another log is as good as none.
+    IF p_acknowledged THEN
+        SELECT cursor.acknowledged, cursor.epoch
+        INTO v_after, v_asked_epoch
+        FROM roost.device_cursors AS cursor
+        WHERE cursor.device_id = roost.current_device_id() AND cursor.topic = p_topic;
+
+        IF p_topic LIKE 'user:%' THEN
+            SELECT jsonb_object_agg(cursor.topic, cursor.acknowledged)
+            INTO v_positions
+            FROM roost.device_cursors AS cursor
+            WHERE cursor.device_id = roost.current_device_id()
+                AND cursor.topic <> p_topic
+                AND cursor.epoch = v_epoch;
+        END IF;
+    END IF;
+
+    replay_after := v_after;
+
+    IF (v_after IS NOT NULL OR v_positions IS NOT NULL) AND v_asked_epoch <> v_epoch THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RO403',
             MESSAGE = 'The event log was replaced since this offset was given out.',
@@ -61,29 +85,29 @@ BEGIN
             HINT = 'Read the state again, then join without an offset.';
     END IF;
 
-    IF p_after < 0 OR p_after > last_offset THEN
+    IF v_after < 0 OR v_after > last_offset THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RO402',
             MESSAGE = 'The topic has no such offset.',
-            DETAIL = format('Offset asked for: %s; newest: %s', p_after, last_offset),
+            DETAIL = format('Offset asked for: %s; newest: %s', v_after, last_offset),
             HINT = 'Send the offset of the last event that you received, or 0 for all.';
-    ELSIF p_after < visible_after AND p_after < last_offset THEN
+    ELSIF v_after < visible_after AND v_after < last_offset THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RO403',
             MESSAGE = 'Events after this offset are from before you were added.',
             DETAIL = format(
-                'Offset asked for: %s; you see what comes after: %s', p_after, visible_after
+                'Offset asked for: %s; you see what comes after: %s', v_after, visible_after
             ),
             HINT = 'Read the state again, then join without an offset.';
-    ELSIF p_after < last_offset AND NOT realtime.has_event(p_topic, p_after + 1) THEN
+    ELSIF v_after < last_offset AND NOT realtime.has_event(p_topic, v_after + 1) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RO403',
             MESSAGE = 'Events after this offset are gone.',
-            DETAIL = format('Offset asked for: %s; newest: %s', p_after, last_offset),
+            DETAIL = format('Offset asked for: %s; newest: %s', v_after, last_offset),
             HINT = 'Read the state again, then join without an offset.';
     END IF;
 
-    IF p_after IS NULL AND p_since IS NOT NULL THEN
+    IF v_after IS NULL AND p_since IS NOT NULL THEN
         -- Times are of the beginning of a transaction, so not in the order of offsets: the first
         -- of the newest p_limit that is not older, and all behind it.
         SELECT CASE WHEN count(*) > 0 THEN greatest(min(newest.event_offset) - 1, visible_after) END
@@ -108,25 +132,26 @@ BEGIN
             v_epoch,
             found.visible_after,
             CASE WHEN NOT found.is_gone THEN found.replay_after END,
-            found.is_gone
-        FROM realtime.list_inner_topics(p_topic, p_after, p_positions) AS found;
+            found.is_gone,
+            NULL::json
+        FROM realtime.list_inner_topics(p_topic, v_after, v_positions) AS found;
     END IF;
 END;
 $$;
 
 REVOKE ALL ON FUNCTION realtime.join_topic(
-    text, bigint, text, jsonb, timestamptz, integer
+    text, bigint, text, jsonb, timestamptz, integer, boolean
 ) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION realtime.join_topic(
-    text, bigint, text, jsonb, timestamptz, integer
+    text, bigint, text, jsonb, timestamptz, integer, boolean
 ) TO roost_user;
 
-COMMENT ON FUNCTION realtime.join_topic(text, bigint, text, jsonb, timestamptz, integer) IS
+COMMENT ON FUNCTION realtime.join_topic(text, bigint, text, jsonb, timestamptz, integer, boolean) IS
 'Decides a join. Answers a row for the topic, and for an inbox one more for each topic that is heard
 in it: its newest offset, the log''s epoch, the offset up to which the caller may see nothing (0
-where they may see all), the offset to replay from (NULL for none), and whether what the client
-lacks is gone, which is an error for the topic itself. p_after is the last offset that the client
+where they may see all), the offset to replay from (NULL for none), whether what the client lacks is
+gone, which is an error for the topic itself, and for the topic itself realtime.get_subscriptions(). p_after is the last offset that the client
 has, p_epoch the epoch that it had it from, p_positions the same for topics heard in the inbox:
-{"<topic>": offset}. p_since and p_limit replay the newest p_limit events that are not older.
-Errors: RO101, RO401, RO402 (no such offset), RO403 (must refetch).';
+{"<topic>": offset}. p_acknowledged takes all of these from what the device has acknowledged.
+p_since and p_limit replay the newest p_limit events that are not older. Errors: RO101, RO401, RO402 (no such offset), RO403 (must refetch).';

@@ -26,5 +26,7 @@ $$;
 
 REVOKE ALL ON FUNCTION realtime.last_offset(text) FROM PUBLIC;
 
+GRANT EXECUTE ON FUNCTION realtime.last_offset(text) TO roost_api;
+
 COMMENT ON FUNCTION realtime.last_offset(text) IS
 'Offset of a topic''s newest event; 0 before the first.';

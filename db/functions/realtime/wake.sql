@@ -1,5 +1,6 @@
 -- Tells the relays that a topic has something new, or passes them an ephemeral event (see
--- realtime.broadcast) or a control line ("!session:<id>" closes that session's sockets). The server
+-- realtime.broadcast) or a control line ("!session:<id>" closes that session's sockets,
+-- "!subscriptions:<user id>" has that person's event subscriptions read again). The server
 -- finds the line in roost.touched when the call returns, wakes its own relay and notifies the other
 -- servers outside this transaction: a transaction that notifies holds a lock over its flush that
 -- all such transactions of the cluster share, which ends group commit. Whoever writes without the

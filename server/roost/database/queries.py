@@ -110,9 +110,17 @@ GET_SERVER_SECRET: Final = Statement(b"SELECT roost.get_server_secret($1)")
 # --- realtime ------------------------------------------------------------------------------------
 
 JOIN_TOPIC: Final = Statement(
-    b"SELECT topic, last_offset, epoch, visible_after, replay_after, is_gone"
+    b"SELECT topic, last_offset, epoch, visible_after, replay_after, is_gone, subscriptions"
     b" FROM realtime.join_topic($1::text, $2::bigint, $3::text, $4::jsonb,"
-    b" to_timestamp($5::double precision), $6::integer)"
+    b" to_timestamp($5::double precision), $6::integer, $7::boolean)"
+)
+
+GET_SUBSCRIPTIONS: Final = Statement(b"SELECT realtime.get_subscriptions()")
+
+ACKNOWLEDGE_EVENTS: Final = Statement(
+    b"SELECT answer.number, current_setting('roost.touched', true)"
+    b" FROM (SELECT count(*) AS number FROM api.acknowledge_events($1::jsonb)) AS answer",
+    touches=True,
 )
 
 READ_EVENTS: Final = Statement(
@@ -204,6 +212,8 @@ JOBS: Final = {
         "roost.expire_messages": b"roost.expire_messages(500)",
         "roost.purge_conversations": b"roost.purge_conversations(500)",
         "roost.expire_typing": b"roost.expire_typing(1000)",
+        "realtime.expire_large_broadcasts": b"realtime.expire_large_broadcasts(1000)",
+        "realtime.expire_client_event_ids": b"realtime.expire_client_event_ids(1000)",
         "roost.backfill_messages": b"roost.backfill_messages(1000)",
         "roost.backfill_participants": b"roost.backfill_participants(1000)",
         "roost.index_messages": b"roost.index_messages(200)",

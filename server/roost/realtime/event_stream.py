@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from roost.errors import RoostError
-from roost.realtime.fanout import Batch, Channel, Ephemeral
+from roost.realtime.fanout import Channel, Ephemeral
 from roost.realtime.inbox import Inbox
 from roost.realtime.join import GREATEST_OFFSET, Replay, ask_to_join
 from roost.realtime.log import Event
@@ -156,6 +156,7 @@ class EventStream(Outlet):
             if not self._has(channel) or grant.epoch != fanout.epoch:
                 raise must_refetch()
             channel.granted_at, channel.visible_after = grant.newest, grant.visible_after
+            channel.rules = grant.rules
             channel.cursor = grant.newest
             if grant.replay_after is not None:
                 channel.cursor, channel.replay_end = grant.replay_after, grant.newest
@@ -209,24 +210,12 @@ class EventStream(Outlet):
 
     # --- frames -----------------------------------------------------------------------------------
 
-    def _batch_frames(self, channel: Channel, batch: Batch, end: int) -> bytes:
-        return b"".join(
-            [
-                self._event_frame(channel, event, replayed=False)
-                for event in batch.behind(channel.cursor, end)
-            ]
-        )
-
-    def _event_frame(self, channel: Channel, event: Event, *, replayed: bool) -> bytes:
-        message = event.message(
-            visible_after=channel.visible_after,
-            inner=channel.carrier is not None,
-            replayed=replayed,
-        )
+    def _stored_frame(self, channel: Channel, event: Event, message: bytes) -> bytes:
         return server_sent_event(message, event_id=self._id(channel, event.offset))
 
-    def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral) -> bytes:
-        return server_sent_event(ephemeral.message(inner=channel.carrier is not None))
+    def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral, *, silent: bool) -> bytes:
+        message = ephemeral.message(inner=channel.carrier is not None, silent=silent)
+        return server_sent_event(message)
 
     def _id(self, channel: Channel, offset: int) -> str:
         """Where the client is when it has the event of a channel with this offset.

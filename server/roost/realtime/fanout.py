@@ -34,6 +34,7 @@ from roost.tokens import Claims
 
 if TYPE_CHECKING:
     from roost.realtime.inbox import Inbox
+    from roost.realtime.subscriptions import Rules
 
 logger = logging.getLogger(__name__)
 
@@ -137,16 +138,21 @@ class Batch:
 class Ephemeral:
     """An event that is not stored, as a frame that is built when first asked for."""
 
-    __slots__ = ("_frames", "_inner", "_message", "topic")
+    __slots__ = ("_frames", "_inner", "_message", "_payload", "event", "topic")
 
     def __init__(self, topic: Topic, event: str, payload: bytes) -> None:
         self.topic = topic
+        self.event = event
+        self._payload = payload
         self._message = ephemeral_message(event, payload)
         self._inner = ephemeral_message(event, payload, topic=topic.name)
         self._frames: dict[Version, bytes] = {}
 
-    def message(self, *, inner: bool) -> bytes:
+    def message(self, *, inner: bool, silent: bool = False) -> bytes:
         """As Event.message()."""
+        if silent:
+            topic = self.topic.name if inner else None
+            return ephemeral_message(self.event, self._payload, topic=topic, silent=True)
         return self._inner if inner else self._message
 
     def frame(self, version: Version, channel: "Channel") -> bytes:
@@ -185,6 +191,7 @@ class Channel:
     granted_at -- newest offset when the database last allowed it
     visible_after -- what is about offsets up to this one is hidden; 0 where nothing is
     replay_end -- events up to this offset are marked as replayed
+    rules -- what is not to be delivered as it is; None where all is
     live -- takes batches of the fan-out; else its socket reads the log for it, or it has ended
     """
 
@@ -198,6 +205,7 @@ class Channel:
         "joined_name",
         "live",
         "replay_end",
+        "rules",
         "socket",
         "topic",
         "visible_after",
@@ -222,6 +230,7 @@ class Channel:
         self.granted_at = 0
         self.visible_after = 0
         self.replay_end = 0
+        self.rules: Rules | None = None if carrier is None else carrier.rules
         self.live = False
 
     def is_ended_by(self, event: Event) -> bool:

@@ -9,6 +9,7 @@ import orjson
 from roost.database.pipeline import Identity, Multiplexer
 from roost.database.queries import JOIN_TOPIC
 from roost.realtime.refusals import refused
+from roost.realtime.subscriptions import Rules
 from roost.tokens import Claims
 
 _PREFIX: Final = "realtime:"
@@ -44,6 +45,7 @@ class Replay:
     epoch -- of the log that the offsets are from, where the client knows it
     positions -- in an inbox: the same for the topics that are heard in it
     since, limit -- replay the newest `limit` events that are not older than this, in Unix time
+    acknowledged -- go on from what the device has acknowledged
     """
 
     after: int | None = None
@@ -51,6 +53,7 @@ class Replay:
     positions: Mapping[str, int] | None = None
     since: float | None = None
     limit: int | None = None
+    acknowledged: bool = False
 
 
 class Grant(NamedTuple):
@@ -61,6 +64,7 @@ class Grant(NamedTuple):
     visible_after -- the caller may see nothing of offsets up to this one; 0 where they may see all
     replay_after -- replay the events after this offset; None goes live at once
     is_gone -- what the client lacks is gone
+    rules -- what the person wants to get on the device; None for everything
     """
 
     topic: str
@@ -69,6 +73,7 @@ class Grant(NamedTuple):
     visible_after: int
     replay_after: int | None
     is_gone: bool
+    rules: Rules | None
 
 
 async def ask_to_join(
@@ -87,10 +92,11 @@ async def ask_to_join(
             None if replay.positions is None else orjson.dumps(replay.positions),
             None if replay.since is None else repr(replay.since).encode(),
             None if replay.limit is None else b"%d" % replay.limit,
+            b"t" if replay.acknowledged else b"f",
         ),
         Identity(b"user", None if claims.session_id is None else claims.session_id.encode()),
     )
-    # Only replay_after may be NULL.
+    # Only replay_after and subscriptions may be NULL.
     return [
         Grant(
             (name or b"").decode(),
@@ -99,8 +105,9 @@ async def ask_to_join(
             int(visible_after or 0),
             None if replay_after is None else int(replay_after),
             is_gone == b"t",
+            Rules.read(subscriptions),
         )
-        for name, newest, epoch, visible_after, replay_after, is_gone in rows
+        for name, newest, epoch, visible_after, replay_after, is_gone, subscriptions in rows
     ]
 
 
@@ -151,6 +158,8 @@ def _replay(broadcast: dict[str, Any]) -> Replay:
     if broadcast.get("replay") is None:
         return Replay()
     replay = _section(broadcast, "replay")
+    if _flag(replay.get("acknowledged")):
+        return Replay(acknowledged=True)
     if replay.get("since") is not None and "after" not in replay and "topics" not in replay:
         # As Supabase's clients send it; milliseconds.
         return Replay(
@@ -190,7 +199,8 @@ def _unable(details: str | None) -> Exception:
         "A replay begins after an offset, or at a time.",
         "Send config.broadcast.replay as {after: <offset of the last event that you have, or 0"
         " for all>}, with the epoch that came with it, and in an inbox topics: {<topic>: <offset>};"
-        " or as {since: <milliseconds>, limit: <number>}.",
+        " as {acknowledged: true}, to go on from what this device has acknowledged; or as"
+        " {since: <milliseconds>, limit: <number>}.",
         details,
     )
 
@@ -200,7 +210,7 @@ def read_query(query: Mapping[str, str]) -> Replay:
     replay: dict[str, Any] = {
         name: int(value) if value.isdecimal() and len(value) < 20 else value
         for name, value in query.items()
-        if name in ("after", "since", "limit")
+        if name in ("after", "since", "limit", "acknowledged")
     }
     if not replay:
         return Replay()

@@ -49,17 +49,22 @@ class Event:
     revokes: str | None
     grants_topic: str | None
     grants_after: int
-    _messages: dict[tuple[bool, bool, bool], bytes] = field(default_factory=dict, repr=False)
+    _messages: dict[tuple[bool, ...], bytes] = field(default_factory=dict, repr=False)
 
     def message(
-        self, *, visible_after: int = 0, inner: bool = False, replayed: bool = False
+        self,
+        *,
+        visible_after: int = 0,
+        inner: bool = False,
+        replayed: bool = False,
+        silent: bool = False,
     ) -> bytes:
         """The message for a subscriber who may see what is about offsets behind visible_after.
 
         inner -- it is heard in another topic, so it says which its own is
         """
         hidden = 0 < visible_after >= self.about
-        key = (hidden, inner, replayed)
+        key = (hidden, inner, replayed, silent)
         message = self._messages.get(key)
         if message is None:
             message = self._messages[key] = broadcast_message(
@@ -70,6 +75,7 @@ class Event:
                 epoch=self.epoch,
                 topic=self.topic if inner else None,
                 replayed=replayed,
+                silent=silent,
             )
         return message
 

@@ -15,13 +15,16 @@ import orjson
 from aiohttp import WSCloseCode
 from aiohttp.abc import AbstractStreamWriter
 
-from roost.database.pipeline import Multiplexer
+from roost.database.pipeline import Identity, Multiplexer
+from roost.database.queries import GET_SUBSCRIPTIONS
 from roost.errors import RoostError
+from roost.realtime.acknowledgements import Acknowledgements
 from roost.realtime.fanout import RETRY_SECONDS, Batch, Channel, Ephemeral, Fanout
 from roost.realtime.join import Grant
 from roost.realtime.log import Event, LogReader, Page
+from roost.realtime.owners import Owners
 from roost.realtime.refusals import must_refetch, no_longer_allowed, presentable, response
-from roost.realtime.sessions import Sessions
+from roost.realtime.subscriptions import Delivery, Rules
 from roost.tokens import LEEWAY, AccessTokens
 
 logger = logging.getLogger(__name__)
@@ -55,7 +58,9 @@ class Services:
     multiplexer: Multiplexer
     tokens: AccessTokens
     fanout: Fanout
-    sessions: "Sessions[Outlet]"
+    sessions: "Owners[Outlet]"
+    people: "Owners[Outlet]"
+    acknowledgements: Acknowledgements
     # So that a thousand sockets that come back at once leave connections to everybody else.
     catch_up_reads: asyncio.Semaphore
 
@@ -73,6 +78,7 @@ class Outlet(ABC):
         "_ended",
         "_session_ids",
         "_transport",
+        "_user_ids",
         "_writer",
         "services",
     )
@@ -89,6 +95,7 @@ class Outlet(ABC):
         self._behind: dict[Channel, None] = {}
         self._catching_up: asyncio.Task[None] | None = None
         self._session_ids: set[str] = set()
+        self._user_ids: set[str] = set()
         self._ended = False
 
     # --- the connection ---------------------------------------------------------------------------
@@ -190,7 +197,31 @@ class Outlet(ABC):
             **{name: error[name] for name in ("code", "message", "hint")},
         }
         event = Ephemeral(channel.topic, MUST_REFETCH, orjson.dumps(payload))
-        self._write(self._ephemeral_frame(channel, event))
+        self._write(self._ephemeral_frame(channel, event, silent=False))
+
+    def set_rules(self, channel: Channel, rules: Rules | None) -> None:
+        """From now on the person wants something else of a channel."""
+        channel.rules = rules
+        if channel.inbox is not None:
+            for inner in channel.inbox.channels.values():
+                inner.rules = rules
+
+    async def read_rules(self, user_id: str) -> None:
+        """Reads anew what a person wants to get on the devices that are behind the channels.
+
+        Raises DatabaseError, DatabaseUnavailable.
+        """
+        sessions = {
+            channel.claims.session_id
+            for channel in self._channels.values()
+            if channel.claims.user_id == user_id
+        }
+        for session_id in sessions:
+            identity = Identity(b"user", None if session_id is None else session_id.encode())
+            ((answer,),) = await self.services.multiplexer.call(GET_SUBSCRIPTIONS, (), identity)
+            for channel in self._channels.values():
+                if channel.claims.session_id == session_id:
+                    self.set_rules(channel, Rules.read(answer))
 
     def _has(self, channel: Channel) -> bool:
         return self._channels.get(f"realtime:{channel.topic.name}") is channel
@@ -205,28 +236,48 @@ class Outlet(ABC):
             self._belong_to_sessions()
 
     def _belong_to_sessions(self) -> None:
-        """Registers the outlet with the sessions of its channels, and with no others."""
-        claims = (channel.claims for channel in self._channels.values())
-        session_ids = {c.session_id for c in claims if c.session_id is not None}
-        for session_id in self._session_ids - session_ids:
-            self.services.sessions.discard(session_id, self)
-        for session_id in session_ids - self._session_ids:
-            self.services.sessions.add(session_id, self)
-        self._session_ids = session_ids
+        """Registers the outlet with sessions and people of its channels, and with no others."""
+        claims = {channel.claims for channel in self._channels.values()}
+        self._session_ids = self.services.sessions.replace(
+            self, self._session_ids, {c.session_id for c in claims if c.session_id is not None}
+        )
+        self._user_ids = self.services.people.replace(
+            self, self._user_ids, {c.user_id for c in claims if c.user_id is not None}
+        )
 
     # --- events -----------------------------------------------------------------------------------
 
     @abstractmethod
+    def _stored_frame(self, channel: Channel, event: Event, message: bytes) -> bytes:
+        """An event's message as it is written."""
+
+    @abstractmethod
+    def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral, *, silent: bool) -> bytes:
+        """An ephemeral event as it is written."""
+
+    def _event_frame(self, channel: Channel, event: Event, *, replayed: bool) -> bytes:
+        """An event as it is written, nothing if the person does not want it."""
+        delivery = Delivery.ALL
+        if channel.rules is not None:
+            delivery = channel.rules.decide_stored(event)
+            if delivery is Delivery.NONE:
+                return b""
+        message = event.message(
+            visible_after=channel.visible_after,
+            inner=channel.carrier is not None,
+            replayed=replayed,
+            silent=delivery is Delivery.SILENT,
+        )
+        return self._stored_frame(channel, event, message)
+
     def _batch_frames(self, channel: Channel, batch: Batch, end: int) -> bytes:
         """What a channel lacks of a batch up to `end`, as it is written."""
-
-    @abstractmethod
-    def _event_frame(self, channel: Channel, event: Event, *, replayed: bool) -> bytes:
-        """An event as it is written."""
-
-    @abstractmethod
-    def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral) -> bytes:
-        """An ephemeral event as it is written."""
+        return b"".join(
+            [
+                self._event_frame(channel, event, replayed=False)
+                for event in batch.behind(channel.cursor, end)
+            ]
+        )
 
     def deliver(self, channel: Channel, batch: Batch) -> None:
         """See fanout.Subscriber."""
@@ -251,7 +302,12 @@ class Outlet(ABC):
 
     def mention(self, channel: Channel, ephemeral: Ephemeral) -> None:
         """See fanout.Subscriber."""
-        frame = self._ephemeral_frame(channel, ephemeral)
+        delivery = Delivery.ALL
+        if channel.rules is not None:
+            delivery = channel.rules.decide(channel.topic.name, ephemeral.event)
+            if delivery is Delivery.NONE:
+                return
+        frame = self._ephemeral_frame(channel, ephemeral, silent=delivery is Delivery.SILENT)
         if self._transport.get_write_buffer_size() + len(frame) <= MOST_UNSENT_BYTES:
             self._write(frame)
 

@@ -167,18 +167,22 @@ def broadcast_message(
     epoch: str,
     topic: str | None = None,
     replayed: bool = False,
+    silent: bool = False,
 ) -> bytes:
     """The payload of a "broadcast", the same in both versions, as JSON text.
 
     payload -- JSON text as the database keeps it, passed on unread
     event_id, offset, epoch -- identify the stored event; clients hand them on as `meta`
     topic -- the event's own, where it is heard in another one
+    silent -- the person wants nothing to draw attention to it
     """
     meta: dict[str, Any] = {"id": event_id, "offset": offset, "epoch": epoch}
     if topic is not None:
         meta["topic"] = topic
     if replayed:
         meta["replayed"] = True
+    if silent:
+        meta["silent"] = True
     return b'{"type":"broadcast","event":%b,"payload":%b,"meta":%b}' % (
         orjson.dumps(event),
         payload,
@@ -186,14 +190,21 @@ def broadcast_message(
     )
 
 
-def ephemeral_message(event: str, payload: bytes, *, topic: str | None = None) -> bytes:
-    """As broadcast_message(), for an event that is not stored: `meta` has its topic at most."""
-    if topic is None:
+def ephemeral_message(
+    event: str, payload: bytes, *, topic: str | None = None, silent: bool = False
+) -> bytes:
+    """As broadcast_message(), for an event that is not stored: it has no id and no offset."""
+    meta: dict[str, Any] = {}
+    if topic is not None:
+        meta["topic"] = topic
+    if silent:
+        meta["silent"] = True
+    if not meta:
         return b'{"type":"broadcast","event":%b,"payload":%b}' % (orjson.dumps(event), payload)
     return b'{"type":"broadcast","event":%b,"payload":%b,"meta":%b}' % (
         orjson.dumps(event),
         payload,
-        orjson.dumps({"topic": topic}),
+        orjson.dumps(meta),
     )
 
 

@@ -22,14 +22,15 @@ from roost.database.queries import (
     NOTIFY_EVENTS,
 )
 from roost.errors import DatabaseError, RoostError
+from roost.realtime.acknowledgements import Acknowledgements
 from roost.realtime.event_stream import EventStream, Positions
-from roost.realtime.fanout import Fanout
+from roost.realtime.fanout import RETRY_SECONDS, Fanout
 from roost.realtime.join import read_query, topic_name
 from roost.realtime.log import text_array
 from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
+from roost.realtime.owners import Owners
 from roost.realtime.protocol import VERSIONS
 from roost.realtime.refusals import presentable, sign_in_required
-from roost.realtime.sessions import Sessions
 from roost.realtime.socket import Socket
 from roost.settings import Settings
 from roost.tokens import AccessTokens, bearer_token
@@ -63,6 +64,7 @@ LONGEST_NOTIFICATION: Final = 7_900
 NOTIFICATION_SPACING_SECONDS: Final = 0.01
 
 _SESSION: Final = "!session:"
+_SUBSCRIPTIONS: Final = "!subscriptions:"
 # Then topic, event and payload (JSON text), with tabs between them: an ephemeral event.
 _EPHEMERAL: Final = "~"
 
@@ -84,12 +86,15 @@ class Relay:
         self._statuses = statuses
         self._origins = settings.cors_origins
         self._fanout = Fanout(multiplexer)
-        self._sessions: Sessions[Outlet] = Sessions()
+        self._sessions: Owners[Outlet] = Owners()
+        self._people: Owners[Outlet] = Owners()
         self._services = Services(
             multiplexer,
             tokens,
             self._fanout,
             self._sessions,
+            self._people,
+            Acknowledgements(multiplexer),
             asyncio.Semaphore(max(1, settings.db_connections // 4)),
         )
         self._outlets: set[Outlet] = set()
@@ -126,6 +131,7 @@ class Relay:
             await asyncio.wait(closing, timeout=seconds)
         for outlet in self._outlets:
             outlet.abort()
+        await self._services.acknowledgements.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -305,11 +311,15 @@ class Relay:
         """Notifications may have been lost: looks at everything that they can be about."""
         self._fanout.wake_all()
         self._spawn(self._recheck())
+        for user_id in self._people.ids():
+            self._read_rules(user_id)
 
     def _take(self, lines: Collection[str]) -> None:
         for line in lines:
             if line.startswith(_SESSION):
                 self._end_session(line.removeprefix(_SESSION))
+            elif line.startswith(_SUBSCRIPTIONS):
+                self._read_rules(line.removeprefix(_SUBSCRIPTIONS))
         # Topics first, so that no ephemeral event goes before what the log says already.
         self._fanout.wake(lines)
         for line in lines:
@@ -326,6 +336,24 @@ class Relay:
     def _end_session(self, session_id: str) -> None:
         for socket in self._sessions.sockets(session_id):
             self._spawn(socket.end_session(session_id))
+
+    def _read_rules(self, user_id: str) -> None:
+        for outlet in self._people.sockets(user_id):
+            self._spawn(self._read_rules_of(outlet, user_id))
+
+    async def _read_rules_of(self, outlet: Outlet, user_id: str) -> None:
+        while True:
+            try:
+                async with self._services.catch_up_reads:
+                    await outlet.read_rules(user_id)
+            except DatabaseError as error:
+                # The session has just ended, and its connections end too.
+                logger.info("cannot read event subscriptions: %s", error)
+            except RoostError as error:
+                logger.warning("cannot read event subscriptions, trying again: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            return
 
     async def _notify(self) -> None:
         """Tells the other servers, one notification at a time, each with all that has come up.

@@ -8,6 +8,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from roost.errors import RoostError
+from roost.realtime.acknowledgements import read_acknowledgement
 from roost.realtime.fanout import Batch, Channel, Ephemeral
 from roost.realtime.inbox import Inbox
 from roost.realtime.join import JoinRequest, Replay, ask_to_join, topic_name
@@ -209,6 +210,11 @@ class Socket(Outlet):
                 self._send(channel, "phx_close", {}, channel.join_ref)
             case "access_token":
                 await self._refresh(channel, push)
+            case "ack":
+                await self._acknowledge(channel, push, push.payload)
+            case "broadcast" if push.payload.get("event") == "ack":
+                # Some clients have no other way to send than a broadcast.
+                await self._acknowledge(channel, push, push.payload.get("payload"))
             case "broadcast":
                 await self._refuse(
                     push,
@@ -236,6 +242,27 @@ class Socket(Outlet):
                         "Send phx_join, phx_leave or access_token.",
                     ),
                 )
+
+    async def _acknowledge(self, channel: Channel, push: Push, said: Any) -> None:
+        """Notes what the client says that it has. Answers when the database knows."""
+        try:
+            positions = read_acknowledgement(said, channel)
+        except RoostError as error:
+            await self._refuse(push, error)
+            return
+        known = self.services.acknowledgements.add(channel.claims.session_id or "", positions)
+        if push.ref is not None:
+            known.add_done_callback(lambda _known: self._answer_acknowledgement(push, known))
+
+    def _answer_acknowledgement(self, push: Push, known: asyncio.Future[None]) -> None:
+        if known.cancelled():
+            return
+        error = known.exception()
+        if isinstance(error, RoostError):
+            answer = {"status": "error", "response": response(error)}
+        else:
+            answer = {"status": "ok", "response": {}}
+        self._write(self._reply_frame(push, answer))
 
     async def _receive_malformed(self, error: MalformedFrameError) -> None:
         self._malformed += 1
@@ -295,6 +322,7 @@ class Socket(Outlet):
                 return
             newest = channel.granted_at = grant.newest
             channel.visible_after = grant.visible_after
+            channel.rules = grant.rules
             if grant.replay_after is not None:
                 channel.replay_end = newest
             self._write(
@@ -370,6 +398,7 @@ class Socket(Outlet):
             # A channel of another log than the answer has ended with the check.
             channel.granted_at = grant.newest
             channel.visible_after = grant.visible_after
+            self.set_rules(channel, grant.rules)
 
     # --- frames -----------------------------------------------------------------------------------
 
@@ -378,15 +407,15 @@ class Socket(Outlet):
         self._send(channel, "phx_error", response(error), channel.join_ref)
 
     def _batch_frames(self, channel: Channel, batch: Batch, end: int) -> bytes:
-        return batch.frames(self._version, channel, end)
+        if channel.rules is None:
+            return batch.frames(self._version, channel, end)
+        return super()._batch_frames(channel, batch, end)
 
-    def _event_frame(self, channel: Channel, event: Event, *, replayed: bool) -> bytes:
-        message = event.message(
-            visible_after=channel.visible_after,
-            inner=channel.carrier is not None,
-            replayed=replayed,
-        )
+    def _stored_frame(self, channel: Channel, event: Event, message: bytes) -> bytes:  # noqa: ARG002
         return broadcast_frame(self._version, channel.joined_name, message)
 
-    def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral) -> bytes:
-        return ephemeral.frame(self._version, channel)
+    def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral, *, silent: bool) -> bytes:
+        if not silent:
+            return ephemeral.frame(self._version, channel)
+        message = ephemeral.message(inner=channel.carrier is not None, silent=True)
+        return broadcast_frame(self._version, channel.joined_name, message)

@@ -1,0 +1,29 @@
+-- NULL-safe, as realtime.can_join is.
+CREATE OR REPLACE FUNCTION realtime.can_broadcast(p_topic text)
+RETURNS boolean
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce(
+        CASE split_part(p_topic, ':', 1)
+            WHEN 'conversation'
+                THEN roost.is_permitted(realtime.topic_id(p_topic), 'message.send')
+            WHEN 'user' THEN realtime.can_join(p_topic)
+            WHEN 'device' THEN realtime.can_join(p_topic)
+            ELSE realtime.is_permitted(p_topic, 'broadcast')
+        END,
+        false
+    );
+END;
+$$;
+
+REVOKE ALL ON FUNCTION realtime.can_broadcast(text) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION realtime.can_broadcast(text) TO roost_api;
+
+COMMENT ON FUNCTION realtime.can_broadcast(text) IS
+'Whether the caller may send ephemeral events of their own to a topic: a conversation in which they
+may send messages, their own inbox, a device of theirs, an application topic whose rule says so.';
