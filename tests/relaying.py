@@ -235,17 +235,17 @@ class Phone:
         assert (message.event, message.ref) == ("phx_reply", ref), message
         return message.payload
 
-    async def join(self, topic: str, **broadcast: Any) -> dict[str, Any]:
+    async def join(self, topic: str, /, **broadcast: Any) -> dict[str, Any]:
         """The reply to a join as realtime-js asks for it."""
         return await self.reply(await self.ask_to_join(topic, **broadcast))
 
-    async def ask_to_join(self, topic: str, **broadcast: Any) -> str:
+    async def ask_to_join(self, topic: str, /, **broadcast: Any) -> str:
         assert self.person is not None
         return await self.send(
             f"realtime:{topic}", "phx_join", join_payload(self.person.token(), **broadcast)
         )
 
-    async def joined(self, topic: str, **broadcast: Any) -> "Phone":
+    async def joined(self, topic: str, /, **broadcast: Any) -> "Phone":
         reply = await self.join(topic, **broadcast)
         assert reply["status"] == "ok", reply
         return self

@@ -155,7 +155,9 @@ async def test_a_large_ephemeral_event_is_kept_for_the_servers(
     named, event, reference = line.split("\t")
     assert (named, event, reference[0]) == (f"~{topic}", "drawing", "@")
     async with await connect(database, "roost_gateway") as gateway:
-        cursor = await gateway.execute("SELECT realtime.read_large_broadcast(%s)", [reference[1:]])
+        cursor = await gateway.execute(
+            "SELECT payload FROM realtime.read_large_broadcast(%s)", [reference[1:]]
+        )
         assert await cursor.fetchone() == (drawing,)
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from roost.database.pipeline import Multiplexer
 from roost.errors import RoostError
+from roost.realtime import announcer, log, outlet, relay, socket
 from roost.realtime import fanout as fan_out
-from roost.realtime import log, outlet, relay, socket
 from roost.realtime.protocol import Version
 from roost.tokens import Claims
 from tests.relaying import (
@@ -709,11 +710,14 @@ async def test_a_full_socket_drops_ephemeral_events(
 
 
 def test_what_a_notification_has_room_for() -> None:
-    most = relay.LONGEST_NOTIFICATION
+    most = announcer.LONGEST_NOTIFICATION
     topics = [f"user:{n}" for n in range(10)]
     many = [f"user:{uuid.uuid4()}" for _ in range(500)]
     small, large = "~user:1\ttyping\t{}", f'~user:1\ttyping\t"{"ü" * 2_000}"'
     exact = "~" + "x" * (most - len("node\n~"))
+    unused = Multiplexer(
+        "", connections=1, slow_connections=0, depth=1, connect_timeout=1, statement_timeout_ms=0
+    )
     for lines, expected in (
         ([], []),
         (topics, [["node", *topics]]),
@@ -724,11 +728,15 @@ def test_what_a_notification_has_room_for() -> None:
         ([*many, small], [["node"], ["node", small]]),
         ([*topics, large, large], [["node", *topics, large], ["node", large]]),
         ([exact, small, exact], [["node", exact], ["node", small], ["node", exact]]),
-        # What fits in none is not sent on, and takes nothing with it.
-        ([*topics, exact + "x", small], [["node", *topics, small]]),
+        # Ephemeral events may be alike, and are then told as often.
+        ([small, small, *topics, *topics], [["node", *topics, small, small]]),
+        # What fits in none goes elsewhere first, and what is behind it waits.
+        ([*topics, small, exact + "x", small], [["node", *topics, small]]),
         ([exact + "x"], []),
     ):
-        payloads = relay._notifications("node", lines)
+        telling = announcer.Announcer(unused, "node")
+        telling.announce(lines)
+        payloads = list(iter(telling.pack, None))
         assert [payload.decode().split("\n") for payload in payloads] == expected
         assert all(len(payload) <= most for payload in payloads)
 

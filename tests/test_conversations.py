@@ -739,3 +739,26 @@ async def test_two_servers_erase_at_once(race: Race) -> None:
     await psql.execute("COMMIT")
     assert await race.roles() == {}
     assert await (await observer.execute(job)).fetchone() == (0,)
+
+
+async def test_what_somebody_holds_keeps_no_other_from_being_erased(race: Race) -> None:
+    psql, observer = race.sessions["psql"], race.sessions["observer"]
+    job = "SELECT roost.purge_conversations(500)"
+    await psql.execute("UPDATE roost.conversations SET deleted_at = now() - interval '40 days'")
+    ada = race.sessions["ada"]
+    row = await (await ada.execute("SELECT (api.create_conversation()).id")).fetchone()
+    await psql.execute(
+        "UPDATE roost.conversations SET deleted_at = now() - interval '31 days'"
+        " WHERE deleted_at IS NULL"
+    )
+    await psql.execute("BEGIN")
+    await psql.execute(
+        "SELECT FROM roost.conversation_participants WHERE conversation_id = %s FOR KEY SHARE",
+        [race.conversation_id],
+    )
+
+    assert await (await observer.execute(job)).fetchone() == (1,)
+    left = await observer.execute("SELECT id FROM roost.conversations")
+    assert await left.fetchall() == [(race.conversation_id,)] != [row]
+    await psql.execute("COMMIT")
+    assert await (await observer.execute(job)).fetchone() == (1,)

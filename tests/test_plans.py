@@ -16,8 +16,11 @@ CONVERSATION = "00000000-0000-7000-9000-000000000001"
 MESSAGE = "00000000-0000-7000-a000-000000010000"
 DELETED = "00000000-0000-7000-a000-000000010001"
 SUBSCRIPTION = "00000000-0000-7000-b000-000000000001"
+# One that waits for the person's device, and is from it.
+DEVICE_MESSAGE = "00000000-0000-7000-b000-000000000250"
 
-# One person in 500 conversations, one of which has 20,000 messages; others in 2,000 more.
+# One person in 500 conversations, one of which has 20,000 messages; others in 2,000 more. 500
+# messages wait for that person's device and 10 for each of the others; 1,000 are past their time.
 FILL = f"""
 SET session_replication_role = replica;
 INSERT INTO roost.users (id, email, password_hash)
@@ -89,6 +92,27 @@ INSERT INTO roost.event_subscriptions (user_id, event, delivery)
 SELECT id, 'event.' || n, 'none' FROM roost.users, generate_series(1, 10) AS n;
 INSERT INTO roost.event_subscriptions (id, user_id, delivery)
 VALUES ('{SUBSCRIPTION}', '{USER}', 'none');
+INSERT INTO realtime.topics (topic, last_offset) SELECT 'device:' || id, 600 FROM roost.users;
+INSERT INTO roost.device_messages (
+    id, user_id, from_device_id, to_device_id, number, message_type, created_at, expires_at
+)
+SELECT ('00000000-0000-7000-b000-' || lpad(n::text, 12, '0'))::uuid, '{USER}', '{USER}', '{USER}',
+    n, 'x', now(), now() + interval '1 day'
+FROM generate_series(1, 500) AS n;
+INSERT INTO roost.device_messages (
+    user_id, from_device_id, to_device_id, number, message_type, created_at, expires_at
+)
+SELECT id, id, id, n, 'x', now() - interval '1 day',
+    now() + CASE WHEN n = 1 AND id::text < '00000000-0000-7000-8000-000000001002'
+        THEN interval '-1 second' ELSE interval '1 day' END
+FROM roost.users, generate_series(1, 10) AS n
+WHERE id <> '{USER}';
+INSERT INTO roost.device_message_outcomes (
+    id, user_id, from_device_id, to_device_id, number, state, created_at, expires_at, finished_at
+)
+SELECT gen_random_uuid(), id, id, id, 10 + n, 'acknowledged', now(), now(),
+    now() - n * interval '1 day'
+FROM roost.users, generate_series(1, 10) AS n;
 SET session_replication_role = origin;
 ANALYZE;
 """
@@ -187,6 +211,15 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "SELECT api.get_me()",
         "SELECT api.list_devices()",
         "SELECT api.list_sessions()",
+        f"SELECT api.send_device_message('{USER}', 'x', '{{}}', '{MESSAGE}', '{DEVICE_MESSAGE}')",
+        f"SELECT api.send_device_message('{USER}', 'x', '{{}}', '{DEVICE_MESSAGE}')",
+        "SELECT api.list_device_messages()",
+        "SELECT api.list_device_messages(400)",
+        f"SELECT api.acknowledge_device_messages('{{{DEVICE_MESSAGE},{MESSAGE}}}')",
+        "SELECT api.acknowledge_device_messages(ARRAY(SELECT id FROM api.list_device_messages()))",
+        f"SELECT api.cancel_device_message('{DEVICE_MESSAGE}')",
+        "SELECT roost.expire_device_messages(100)",
+        f"SELECT api.revoke_device('{USER}')",
         "SELECT api.list_extension_connections()",
     ],
 )

@@ -241,7 +241,6 @@ async def test_topics_that_are_not_joined(node: Node, db: Database, ada: Person)
 async def test_what_is_not_served_is_said(node: Node, db: Database, ada: Person) -> None:
     phone = await (await node.phone(ada)).joined(ada.inbox)
     for event, payload, code in (
-        ("broadcast", {"type": "broadcast", "event": "x", "payload": {}}, "BroadcastNotServed"),
         ("presence", {"type": "presence", "event": "track", "payload": {}}, "PresenceNotServed"),
         ("presence", {"type": "presence", "event": "untrack"}, "PresenceNotServed"),
         ("postgres_changes", {}, "UnknownEvent"),
@@ -257,13 +256,13 @@ async def test_what_is_not_served_is_said(node: Node, db: Database, ada: Person)
     assert await phone.offsets(1) == [1]
 
 
-async def test_a_broadcast_in_a_binary_frame_is_answered(node: Node, ada: Person) -> None:
+async def test_a_push_in_a_binary_frame_is_answered(node: Node, ada: Person) -> None:
     phone = await (await node.phone(ada)).joined(ada.inbox)
     topic = f"realtime:{ada.inbox}"
     await phone.ws.send_bytes(binary_push(3, ("1", "7", topic, "typing"), b'{"a":1}'))
     message = await phone.receive()
     assert (message.join_ref, message.ref, message.topic) == ("1", "7", topic)
-    assert message.payload["response"]["code"] == "BroadcastNotServed"
+    assert message.payload["response"]["code"] == "ReservedEvent"
     await phone.ws.send_bytes(binary_push(0, ("1", "8", topic, "custom"), b"\x00\xff"))
     assert (await phone.reply("8"))["response"]["code"] == "UnknownEvent"
 

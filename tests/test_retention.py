@@ -145,6 +145,38 @@ async def test_nobody_waits_for_somebody_who_sends(rooms: Rooms) -> None:
     assert await rooms.left() == {rooms.ids[0]: [3, 4], rooms.ids[1]: [3]}
 
 
+async def test_nobody_waits_for_an_operator(rooms: Rooms, database: str) -> None:
+    """Somebody holds a message for long, and not its conversation."""
+    server = rooms.servers[0]
+    async with await connect(database) as operator, operator.transaction():
+        await operator.execute(
+            "SELECT FROM roost.messages WHERE conversation_id = %s AND seq = 1 FOR KEY SHARE",
+            [rooms.ids[0]],
+        )
+        assert await answer(server, EXPIRE, 100) == 0
+        assert await rooms.left() == {rooms.ids[0]: [1, 2, 3], rooms.ids[1]: [3]}
+
+    assert await answer(server, EXPIRE, 100) == 0
+    assert await rooms.left() == {rooms.ids[0]: [3], rooms.ids[1]: [3]}
+
+
+async def test_what_fails_slowly_keeps_no_other_job_waiting(rooms: Rooms, database: str) -> None:
+    """More of it than a call has time for is left to the next round."""
+    for _ in range(4):
+        conversation_id = await answer(rooms.person, "SELECT (api.create_conversation()).id")
+        await rooms.person.execute(SEND, [conversation_id])
+    await rooms.observer.execute(
+        "UPDATE roost.messages SET created_at = now() - interval '25 hours' WHERE seq = 1"
+    )
+    await rooms.observer.execute("UPDATE roost.conversations SET retention_days = 1")
+    before = await rooms.left()
+    async with await connect(database) as operator, operator.transaction():
+        await operator.execute("SELECT FROM roost.messages WHERE seq = 1 FOR KEY SHARE")
+        assert await answer(rooms.servers[0], EXPIRE, 100) == 0
+
+    assert await rooms.left() == before
+
+
 async def test_somebody_sends_meanwhile(rooms: Rooms) -> None:
     server = rooms.servers[0]
 

@@ -357,6 +357,107 @@ def filled_database(postgres: EmbeddedPostgres) -> Iterator[str]:
         yield conninfo
 
 
+# Words of several scripts beside each other, that fold to more or fewer characters, and emoji.
+WORDS = [
+    *("hello", "world", "office", "oﬃce", "ﬂow", "straße", "camelCase", "HTTPServer", "v1.2.3"),
+    *("snake_case", "İstanbul", "Łódź", "e\u0301t\u0301", "か\u3099", "ｶﾞｷﾞ", "日本語", "你好"),
+    *(
+        "world你好",
+        "PostgreSQL",
+        "使用PostgreSQL数据库",
+        "テスト1",
+        "한국어",
+        "각",
+        "ㄱㅏㄱ",
+        "좋아ㅋㅋ",
+        "𠮷野家",
+        "أحمد",
+        "हिन्दी",
+        "ё",
+        "½",
+        "x²",
+    ),
+    *(
+        "👍🏽",
+        "great👍",
+        "👨\u200d👩\u200d👧",
+        "x\ue000y",
+        "hel\ue002lo",
+        "ﷺ",
+        "①②",
+        "don't",
+        "C++",
+    ),
+]
+
+HIGHLIGHTED: LiteralString = """
+    WITH parsed AS MATERIALIZED (
+        SELECT query.* FROM roost.parse_search_query(%(query)s, %(languages)s) AS query
+    ),
+    marked AS MATERIALIZED (
+        SELECT highlighted.o_highlights
+        FROM parsed
+        CROSS JOIN LATERAL roost.highlight_message(
+            jsonb_build_object('text', %(text)s::text), '[]',
+            roost.highlight_pattern(parsed.o_terms, %(languages)s), parsed.o_positive,
+            %(languages)s
+        ) AS highlighted
+    )
+    SELECT
+        roost.search_vector(%(text)s, %(language)s, message, 1) @@ parsed.o_query,
+        marked.o_highlights,
+        (
+            SELECT bool_and(
+                roost.search_vector(
+                    substr(%(text)s, start + 1, length), %(language)s, message, 1
+                ) @@ parsed.o_positive
+            )
+            FROM jsonb_to_recordset(marked.o_highlights) AS span (start integer, length integer)
+        )
+    FROM parsed
+    CROSS JOIN marked
+    CROSS JOIN jsonb_populate_record(
+        NULL::roost.messages,
+        jsonb_build_object(
+            'conversation_id', %(id)s::text, 'user_id', %(id)s::text, 'message_type', 'text',
+            'attachments', '[]'::jsonb
+        )
+    ) AS message
+"""
+
+
+@pytest.mark.parametrize("language", ["simple", "english"])
+def test_what_is_found_is_highlighted(database: str, language: str) -> None:
+    """Each highlight is in the text, behind the one before, and would be found by itself."""
+    numbers = random.Random(language)
+    with psycopg.connect(database) as connection:
+        for _ in range(400):
+            words = numbers.choices(WORDS, k=numbers.randint(1, 5))
+            text = numbers.choice([" ", "-", "、", "👍"]).join(words)
+            query = numbers.choice([*words, text, *numbers.choices(WORDS, k=3)])
+            query = numbers.choice(["{}", "{}", '"{}"', "{}*"]).format(query)
+            row = connection.execute(
+                HIGHLIGHTED,
+                {
+                    "query": query,
+                    "text": text,
+                    "language": language,
+                    "id": str(uuid.UUID(int=0)),
+                    "languages": [] if language == "simple" else [language],
+                },
+            ).fetchone()
+            assert row is not None
+            is_found, highlights, are_matches = row
+            assert highlights or not is_found, (query, text)
+            assert are_matches is not False, (query, text, highlights)
+            end = 0
+            for highlight in highlights:
+                assert end <= highlight["start"], (query, text, highlights)
+                assert highlight["length"] > 0, (query, text, highlights)
+                end = highlight["start"] + highlight["length"]
+            assert end <= len(text), (query, text, highlights)
+
+
 @pytest.mark.parametrize("person", range(5))
 @pytest.mark.parametrize(
     ("after", "before"),

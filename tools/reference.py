@@ -88,7 +88,7 @@ def pages(connection: psycopg.Connection[Any]) -> dict[Path, str]:
 
 def _capability(name: str, functions: list[Function], types: dict[str, str]) -> str:
     lines = [
-        f"# {name.capitalize()}",
+        f"# {name.capitalize().replace('_', ' ')}",
         "",
         "Made by `make docs` from the comments in `db/functions`. How to call them:"
         " [Calls](../calls.md).",

@@ -151,6 +151,10 @@ COMMENT ON COLUMN roost.conversations.updated_at IS 'When title, path or metadat
 COMMENT ON COLUMN roost.conversation_participants.role IS
 'viewer reads, member also writes, admin also adds people, owner is who opened it.';
 
+REVOKE INSERT ON roost.conversations, roost.conversation_participants FROM roost_api;
+
+GRANT INSERT ON roost.conversations, roost.conversation_participants TO roost_api;
+
 DROP TABLE roost.conversation_permissions CASCADE;
 
 DELETE FROM roost.error_codes

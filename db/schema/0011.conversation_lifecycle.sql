@@ -283,6 +283,16 @@ GRANT UPDATE (
 GRANT UPDATE (history_after_seq, last_read_seq, last_delivered_seq, read_number)
 ON roost.conversation_participants TO roost_api;
 
+-- All else is in a new row as it is by default: nothing begins with a past.
+REVOKE INSERT ON roost.conversations, roost.conversation_participants FROM roost_api;
+
+GRANT INSERT (id, user_id, title, workspace_path, metadata) ON roost.conversations TO roost_api;
+
+GRANT INSERT (
+    conversation_id, user_id, role, history_after_seq, last_read_seq, last_delivered_seq,
+    read_number
+) ON roost.conversation_participants TO roost_api;
+
 ALTER TYPE roost.conversation ADD ATTRIBUTE search_language text;
 
 ALTER TYPE roost.conversation ADD ATTRIBUTE retention_days bigint;

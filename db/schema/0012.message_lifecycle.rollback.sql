@@ -69,6 +69,10 @@ WITH CHECK (
 
 REVOKE UPDATE (content, metadata, deleted_at, purged_at) ON roost.messages FROM roost_api;
 
+REVOKE INSERT ON roost.messages FROM roost_api;
+
+GRANT INSERT ON roost.messages TO roost_api;
+
 -- A tombstone would be taken for an empty message. What triggers would do with it has nowhere to go
 -- any more.
 ALTER TABLE roost.messages DISABLE TRIGGER USER;

@@ -30,6 +30,8 @@ ADD CONSTRAINT messages_deleted_has_no_content CHECK (
 ) NOT VALID,
 ADD CONSTRAINT messages_purged_is_deleted
 CHECK (purged_at IS NULL OR deleted_at IS NOT NULL) NOT VALID,
+ADD CONSTRAINT messages_attachments_is_a_list
+CHECK (jsonb_typeof(attachments) = 'array') NOT VALID,
 ADD CONSTRAINT messages_root_is_in_the_conversation
 FOREIGN KEY (conversation_id, root_message_id)
 REFERENCES roost.messages (conversation_id, id) ON DELETE SET NULL (root_message_id) NOT VALID;
@@ -354,6 +356,14 @@ USING (
 
 GRANT UPDATE (content, metadata, deleted_at, purged_at) ON roost.messages TO roost_api;
 
+-- All else is in a new message as it is by default, or written by triggers.
+REVOKE INSERT ON roost.messages FROM roost_api;
+
+GRANT INSERT (
+    id, conversation_id, seq, number, change_seq, user_id, device_id, message_type, content,
+    metadata, parent_message_id, attachments, request_hash
+) ON roost.messages TO roost_api;
+
 -- The policies below look at the message as the caller sees it: what hides it hides these as well.
 -- Row by row through its key: of EXISTS the planner may make a list of all messages first.
 CREATE POLICY message_changes_select_participant ON roost.message_changes
@@ -394,7 +404,11 @@ WITH CHECK (
     )
 );
 
-GRANT SELECT, INSERT ON roost.message_attachments TO roost_api;
+GRANT SELECT ON roost.message_attachments TO roost_api;
+
+GRANT INSERT (
+    id, message_id, conversation_id, seq, place, name, media_type, size, sha256, file_id, url
+) ON roost.message_attachments TO roost_api;
 
 CREATE POLICY message_reactions_select_participant ON roost.message_reactions
 FOR SELECT TO roost_api
@@ -459,11 +473,21 @@ WITH CHECK (
         FROM roost.conversation_permissions AS allowed
         WHERE allowed.permission = 'message.send'
     )
+    AND NOT EXISTS (
+        SELECT FROM roost.conversations AS conversation
+        WHERE conversation.id = typing_indicators.conversation_id
+            AND conversation.archived_at IS NOT NULL
+    )
+    AND expires_at <= now() + interval '6 seconds'
 );
 
 CREATE POLICY typing_indicators_update_own ON roost.typing_indicators
 FOR UPDATE TO roost_api
-USING (user_id = (SELECT roost.current_user_id()));
+USING (user_id = (SELECT roost.current_user_id()))
+WITH CHECK (
+    user_id = (SELECT roost.current_user_id())
+    AND expires_at <= now() + interval '6 seconds'
+);
 
 CREATE POLICY typing_indicators_delete_own ON roost.typing_indicators
 FOR DELETE TO roost_api

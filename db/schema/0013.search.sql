@@ -201,7 +201,10 @@ WITH CHECK (
     (
         SELECT roost.conversation_role(message.conversation_id)
         FROM roost.messages AS message
-        WHERE message.id = message_embeddings.message_id AND message.deleted_at IS NULL
+        JOIN roost.conversations AS conversation ON conversation.id = message.conversation_id
+        WHERE message.id = message_embeddings.message_id
+            AND message.deleted_at IS NULL
+            AND conversation.archived_at IS NULL
     ) >= (
         SELECT allowed.least_role
         FROM roost.conversation_permissions AS allowed
@@ -215,7 +218,10 @@ USING (
     (
         SELECT roost.conversation_role(message.conversation_id)
         FROM roost.messages AS message
-        WHERE message.id = message_embeddings.message_id AND message.deleted_at IS NULL
+        JOIN roost.conversations AS conversation ON conversation.id = message.conversation_id
+        WHERE message.id = message_embeddings.message_id
+            AND message.deleted_at IS NULL
+            AND conversation.archived_at IS NULL
     ) >= (
         SELECT allowed.least_role
         FROM roost.conversation_permissions AS allowed
@@ -223,6 +229,8 @@ USING (
     )
 );
 
-GRANT SELECT, INSERT ON roost.message_embeddings TO roost_api;
+GRANT SELECT ON roost.message_embeddings TO roost_api;
+
+GRANT INSERT (message_id, model, embedding) ON roost.message_embeddings TO roost_api;
 
 GRANT UPDATE (embedding, created_at) ON roost.message_embeddings TO roost_api;

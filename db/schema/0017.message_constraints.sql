@@ -9,4 +9,6 @@ ALTER TABLE roost.messages VALIDATE CONSTRAINT messages_deleted_has_no_content;
 
 ALTER TABLE roost.messages VALIDATE CONSTRAINT messages_purged_is_deleted;
 
+ALTER TABLE roost.messages VALIDATE CONSTRAINT messages_attachments_is_a_list;
+
 ALTER TABLE roost.messages VALIDATE CONSTRAINT messages_root_is_in_the_conversation;

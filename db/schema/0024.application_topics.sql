@@ -51,14 +51,23 @@ CREATE UNLOGGED TABLE realtime.large_broadcasts (
     id uuid PRIMARY KEY DEFAULT roost.uuid_v7(),
     topic text NOT NULL,
     event text NOT NULL,
-    payload json NOT NULL,
+    payload json,
+    raw bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT large_broadcasts_payload_fits CHECK (octet_length(payload::text) <= 262144)
+    CONSTRAINT large_broadcasts_topic_is_short CHECK (char_length(topic) BETWEEN 1 AND 255),
+    CONSTRAINT large_broadcasts_event_is_short CHECK (char_length(event) BETWEEN 1 AND 255),
+    CONSTRAINT large_broadcasts_one_payload CHECK (num_nonnulls(payload, raw) = 1),
+    CONSTRAINT large_broadcasts_payload_is_bounded CHECK (octet_length(payload::text) <= 1048576),
+    CONSTRAINT large_broadcasts_raw_is_bounded CHECK (octet_length(raw) <= 1048576)
 );
 
+-- Read once by each server and deleted: to compress them is not worth it.
+ALTER TABLE realtime.large_broadcasts ALTER COLUMN payload SET STORAGE EXTERNAL;
+
+ALTER TABLE realtime.large_broadcasts ALTER COLUMN raw SET STORAGE EXTERNAL;
+
 COMMENT ON TABLE realtime.large_broadcasts IS
-'Ephemeral events that are too large for a notification, for as long as servers need to fetch them.
-Written by realtime.broadcast.';
+'Ephemeral events that are too large for a notification, for as long as servers need to read them.';
 
 COMMENT ON COLUMN realtime.large_broadcasts.id IS 'Time-ordered identifier, which the line names.';
 
@@ -66,10 +75,28 @@ COMMENT ON COLUMN realtime.large_broadcasts.topic IS 'The topic.';
 
 COMMENT ON COLUMN realtime.large_broadcasts.event IS 'What happened.';
 
-COMMENT ON COLUMN realtime.large_broadcasts.payload IS 'What whoever is live gets.';
+COMMENT ON COLUMN realtime.large_broadcasts.payload IS
+'What whoever is live gets; empty where it is bytes.';
+
+COMMENT ON COLUMN realtime.large_broadcasts.raw IS 'The same where it is bytes and not JSON.';
 
 COMMENT ON COLUMN realtime.large_broadcasts.created_at IS
 'When the sending transaction began; a minute later it may go.';
+
+COMMENT ON CONSTRAINT large_broadcasts_topic_is_short ON realtime.large_broadcasts IS
+'Name a topic with 1 to 255 characters.';
+
+COMMENT ON CONSTRAINT large_broadcasts_event_is_short ON realtime.large_broadcasts IS
+'Name an event with 1 to 255 characters.';
+
+COMMENT ON CONSTRAINT large_broadcasts_one_payload ON realtime.large_broadcasts IS
+'Send either a payload or bytes.';
+
+COMMENT ON CONSTRAINT large_broadcasts_payload_is_bounded ON realtime.large_broadcasts IS
+'Send at most 1 MiB; store what is larger and send its id.';
+
+COMMENT ON CONSTRAINT large_broadcasts_raw_is_bounded ON realtime.large_broadcasts IS
+'Send at most 1 MiB; store what is larger and send its id.';
 
 -- Finds those that may go.
 CREATE INDEX large_broadcasts_created_at_idx ON realtime.large_broadcasts (created_at);

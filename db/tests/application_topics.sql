@@ -268,7 +268,8 @@ CROSS JOIN (
         ('conversation:00000000-0000-7000-9000-0000000000ff', '{}'),
         ('conversation:one', '{}'),
         ('user:00000000-0000-7000-8000-00000000000a', '{"ada": "join broadcast"}'),
-        ('device:00000000-0000-7000-8000-0000000000da', '{"ada": "join broadcast"}'),
+        -- Heard on that device alone.
+        ('device:00000000-0000-7000-8000-0000000000da', '{"ada": "broadcast"}'),
         -- It was revoked.
         ('device:00000000-0000-7000-8000-0000000000d0', '{}'),
         ('workspace:00000000-0000-7000-8000-00000000000a', '{}'),
@@ -691,7 +692,9 @@ FROM sent;
 SELECT is(
     as_caller(
         'roost_gateway', NULL,
-        format('SELECT realtime.read_large_broadcast(%L)', split_part(sent.line, '|@', 2))
+        format(
+            'SELECT payload FROM realtime.read_large_broadcast(%L)', split_part(sent.line, '|@', 2)
+        )
     ),
     to_json(repeat('x', sent.bytes - 2))::text,
     format('the payload of %s bytes is found by it', sent.bytes)

@@ -172,6 +172,8 @@ SELECT set_eq(
         ('roost.users'),
         ('roost.devices'),
         ('roost.extension_connections'),
+        ('roost.device_messages'),
+        ('roost.device_message_outcomes'),
         ('roost.sessions'),
         ('roost.conversations'),
         ('roost.conversation_participants'),
@@ -292,6 +294,11 @@ SELECT set_eq(
                 ('api.close_extension_connection', 'user'),
                 ('api.list_extension_connections', 'user'),
 
+                ('api.acknowledge_device_messages', 'user'),
+                ('api.cancel_device_message', 'user'),
+                ('api.list_device_messages', 'user'),
+                ('api.send_device_message', 'user'),
+
                 ('api.list_sessions', 'user'),
                 ('api.revoke_session', 'user'),
 
@@ -352,6 +359,7 @@ SELECT set_eq(
                 -- The server, as the caller
                 ('roost.require_row_count', 'anon user service'),
                 ('realtime.get_subscriptions', 'user'),
+                ('realtime.ask_broadcasts', 'user'),
                 ('realtime.join_topic', 'user'),
                 ('realtime.send_broadcast', 'user'),
 
@@ -362,6 +370,7 @@ SELECT set_eq(
                 ('roost.begin_sign_in', 'gateway'),
                 ('roost.begin_sign_up', 'gateway'),
                 ('roost.end_sessions', 'gateway'),
+                ('roost.expire_device_messages', 'gateway'),
                 ('roost.expire_messages', 'gateway'),
                 ('roost.expire_typing', 'gateway'),
                 ('roost.find_ended_sessions', 'gateway'),
@@ -378,6 +387,7 @@ SELECT set_eq(
                 ('realtime.expire_client_event_ids', 'gateway'),
                 ('realtime.expire_large_broadcasts', 'gateway'),
                 ('realtime.get_epoch', 'gateway'),
+                ('realtime.keep_large_broadcast', 'gateway'),
                 ('realtime.maintain_partitions', 'gateway'),
                 ('realtime.read_events', 'gateway'),
                 ('realtime.read_large_broadcast', 'gateway')

@@ -2,7 +2,7 @@
 -- refusal.
 BEGIN;
 
-SELECT plan(546);
+SELECT plan(548);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -1487,7 +1487,7 @@ SELECT results_eq(
                 FROM realtime.events AS before
                 WHERE before.topic = event.topic
             )
-            AND event.topic !~ 'e6$'
+            AND event.topic !~ '0000000000e6$'
         ORDER BY event.topic, event.event_offset
     $$,
     $$ VALUES
@@ -1581,13 +1581,45 @@ SELECT is(
     NULL,
     'nor is deleting it, which shows nothing of it'
 );
+CREATE FUNCTION pg_temp.refuse()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RAISE EXCEPTION 'not this one';
+END;
+$$;
+CREATE TRIGGER refuse BEFORE DELETE ON roost.messages
+FOR EACH ROW
+WHEN (old.conversation_id = '00000000-0000-7000-9000-0000000000e0')
+EXECUTE FUNCTION pg_temp.refuse();
+INSERT INTO roost.conversations (id, user_id, deleted_at)
+VALUES (
+    '00000000-0000-7000-9000-0000000000ef', '00000000-0000-7000-8000-0000000000e1',
+    now() - interval '31 days'
+);
+SELECT is(
+    roost.purge_conversations(100), 1::bigint,
+    'one that can''t be erased is passed by, and the next one is'
+);
+SELECT is(
+    (SELECT count(*) FROM roost.messages WHERE conversation_id::text ~ '0000000000e0$')::text
+    || (SELECT count(*) FROM roost.conversations WHERE id::text ~ '0000000000ef$'),
+    '10',
+    'it is left as it was'
+);
+DROP TRIGGER refuse ON roost.messages;
 SELECT is(roost.purge_conversations(100), 1 + 1 + 3::bigint, 'then the rest');
 SELECT is(roost.purge_conversations(100), 0::bigint, 'and nothing is left to do');
 SELECT is(
-    (SELECT count(*) FROM realtime.events WHERE topic LIKE 'conversation:%e0')
-    + (SELECT count(*) FROM roost.conversations WHERE id::text ~ 'e0$')
-    + (SELECT count(*) FROM roost.conversation_participants WHERE conversation_id::text ~ 'e0$')
-    + (SELECT count(*) FROM roost.messages WHERE conversation_id::text ~ 'e0$'),
+    (SELECT count(*) FROM realtime.events WHERE topic LIKE 'conversation:%0000000000e0')
+    + (SELECT count(*) FROM roost.conversations WHERE id::text ~ '0000000000e0$')
+    + (
+        SELECT count(*)
+        FROM roost.conversation_participants
+        WHERE conversation_id::text ~ '0000000000e0$'
+    )
+    + (SELECT count(*) FROM roost.messages WHERE conversation_id::text ~ '0000000000e0$'),
     0::bigint,
     'no row of it'
 );
@@ -1609,8 +1641,8 @@ SELECT results_eq(
     'leaves one event, for whoever is live'
 );
 SELECT is(
-    (SELECT count(*) FROM roost.conversations WHERE id::text ~ 'f1$')
-    + (SELECT count(*) FROM roost.messages WHERE conversation_id::text ~ 'f1$'),
+    (SELECT count(*) FROM roost.conversations WHERE id::text ~ '0000000000f1$')
+    + (SELECT count(*) FROM roost.messages WHERE conversation_id::text ~ '0000000000f1$'),
     0::bigint,
     'and no row'
 );
@@ -1811,7 +1843,7 @@ SELECT lives_ok(
     $test$
         DO $do$
         BEGIN
-            DELETE FROM roost.conversations WHERE id::text ~ 'a1$';
+            DELETE FROM roost.conversations WHERE id::text ~ '0000000000a1$';
             SET CONSTRAINTS ALL IMMEDIATE;
         END;
         $do$

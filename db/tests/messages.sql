@@ -2,7 +2,7 @@
 -- kind of caller, each refusal.
 BEGIN;
 
-SELECT plan(341);
+SELECT plan(344);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -1177,6 +1177,40 @@ SELECT results_eq(
         (26, 0, '00000000-0000-7000-a000-000000000021', now()) $$,
     'each has a beginning, and threads have a root that counts'
 );
+ALTER TABLE roost.messages DISABLE TRIGGER USER;
+INSERT INTO roost.messages (id, conversation_id, seq, user_id, content, parent_message_id)
+VALUES
+(
+    '00000000-0000-7000-a000-000000000031', '00000000-0000-7000-9000-000000000002', 31,
+    '00000000-0000-7000-8000-00000000000a', '{"n": 1}', NULL
+),
+(
+    '00000000-0000-7000-a000-000000000032', '00000000-0000-7000-9000-000000000002', 32,
+    '00000000-0000-7000-8000-00000000000a', '{"n": 2}', '00000000-0000-7000-a000-000000000031'
+),
+(
+    '00000000-0000-7000-a000-000000000033', '00000000-0000-7000-9000-000000000002', 33,
+    '00000000-0000-7000-8000-00000000000a', '{"n": 3}', '00000000-0000-7000-a000-000000000032'
+);
+ALTER TABLE roost.messages ENABLE TRIGGER USER;
+UPDATE roost.message_backfill
+SET conversation_id = '00000000-0000-7000-9000-000000000002', seq = 30, finished_at = NULL;
+SELECT is(roost.backfill_messages(2), 2::bigint, 'the beginning of a thread');
+DELETE FROM roost.messages WHERE id = '00000000-0000-7000-a000-000000000031';
+SELECT is(roost.backfill_messages(2), 1::bigint, 'expires, before the rest of it');
+SELECT results_eq(
+    $$
+        SELECT message.seq, message.parent_seq, root.seq, message.root_seq
+        FROM roost.messages AS message
+        LEFT JOIN roost.messages AS root ON root.id = message.root_message_id
+        WHERE message.conversation_id = '00000000-0000-7000-9000-000000000002' AND message.seq > 30
+        ORDER BY message.seq
+    $$,
+    'VALUES (32::bigint, 31::bigint, NULL::bigint, 31::bigint), (33, 32, 32, 32)',
+    'which begins with what is left of it'
+);
+DELETE FROM roost.messages WHERE id = '00000000-0000-7000-a000-000000000033';
+DELETE FROM roost.messages WHERE id = '00000000-0000-7000-a000-000000000032';
 
 -- Somebody in psql
 SELECT set_config('roost.user_id', '', true);

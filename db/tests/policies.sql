@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(217);
+SELECT plan(272);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -711,6 +711,325 @@ SELECT is(
     format('%s does not see that it was, once it is deleted for good', person.name)
 )
 FROM person;
+
+-- What the functions of api never write, in the name of an owner, who may do most
+SELECT make_user('00000000-0000-7000-8000-00000000000c', 'left@example.com');
+SELECT make_user('00000000-0000-7000-8000-00000000000d', 'closed@example.com');
+SELECT make_user('00000000-0000-7000-8000-00000000000e', 'new@example.com');
+UPDATE roost.users SET status = 'closed' WHERE id = '00000000-0000-7000-8000-00000000000d';
+INSERT INTO roost.conversations (id, user_id, last_seq, last_number)
+SELECT conversation.id, '00000000-0000-7000-8000-00000000000a', 9, 1
+FROM (
+    VALUES
+    ('00000000-0000-7000-9000-0000000000d1'::uuid),
+    ('00000000-0000-7000-9000-0000000000d2'),
+    ('00000000-0000-7000-9000-0000000000d3')
+) AS conversation (id);
+INSERT INTO roost.conversation_participants (
+    conversation_id, user_id, role, joined_at, left_at
+)
+SELECT
+    conversation.id, person.id, person.role::roost.participant_role, '2025-12-01', person.left_at
+FROM (
+    VALUES
+    ('00000000-0000-7000-9000-0000000000d1'::uuid),
+    ('00000000-0000-7000-9000-0000000000d2'),
+    ('00000000-0000-7000-9000-0000000000d3')
+) AS conversation (id)
+CROSS JOIN (
+    VALUES
+    ('00000000-0000-7000-8000-00000000000a'::uuid, 'owner', NULL::timestamptz),
+    ('00000000-0000-7000-8000-00000000000b', 'member', NULL),
+    ('00000000-0000-7000-8000-00000000000c', 'member', '2026-01-01')
+) AS person (id, role, left_at);
+INSERT INTO roost.messages (id, conversation_id, seq, number, user_id, content)
+VALUES
+(
+    '00000000-0000-7000-a000-0000000000d1', '00000000-0000-7000-9000-0000000000d1', 9, 1,
+    '00000000-0000-7000-8000-00000000000a', '{"text": "hello"}'
+),
+(
+    '00000000-0000-7000-a000-0000000000d2', '00000000-0000-7000-9000-0000000000d2', 9, 1,
+    '00000000-0000-7000-8000-00000000000a', '{"text": "hello"}'
+);
+UPDATE roost.conversations SET archived_at = now()
+WHERE id = '00000000-0000-7000-9000-0000000000d2';
+UPDATE roost.conversations SET deleted_at = now()
+WHERE id = '00000000-0000-7000-9000-0000000000d3';
+CREATE FUNCTION pg_temp.written()
+RETURNS text
+LANGUAGE sql
+AS $$
+    SELECT concat(
+        (SELECT json_agg(one ORDER BY id) FROM roost.conversations AS one),
+        (
+            SELECT json_agg(one ORDER BY conversation_id, user_id)
+            FROM roost.conversation_participants AS one
+        ),
+        (SELECT json_agg(one ORDER BY id) FROM roost.messages AS one),
+        (SELECT json_agg(one ORDER BY message_id, model) FROM roost.message_embeddings AS one),
+        (SELECT json_agg(one ORDER BY device_id) FROM roost.typing_indicators AS one)
+    );
+$$;
+CREATE TEMPORARY TABLE unwritten AS SELECT pg_temp.written() AS state;
+SELECT set_config('roost.device_id', '00000000-0000-7000-8000-0000000000da', true);
+SELECT throws_ok(
+    calling('roost_api', '00000000-0000-7000-8000-00000000000a', refused.command),
+    refused.sqlstate,
+    NULL,
+    'refused: ' || refused.command
+)
+FROM (
+    SELECT
+        format(
+            'INSERT INTO roost.conversations (user_id, %s)'
+            ' VALUES (''00000000-0000-7000-8000-00000000000a'', %s)',
+            forged.name, forged.value
+        ),
+        '42501'
+    FROM (
+        VALUES
+        ('last_seq', '9'), ('last_number', '9'), ('archived_at', 'now()'),
+        ('deleted_at', 'now()'), ('created_at', 'now()'), ('last_activity', 'now()')
+    ) AS forged (name, value)
+    UNION ALL
+    SELECT
+        format(
+            'INSERT INTO roost.conversation_participants (conversation_id, user_id, %s)'
+            ' VALUES (''00000000-0000-7000-9000-0000000000d1'','
+            ' ''00000000-0000-7000-8000-0000000000%s'', %s)',
+            forged.name, forged.person, forged.value
+        ),
+        forged.sqlstate
+    FROM (
+        VALUES
+        ('left_at', '0e', 'now()', '42501'), ('suspended', '0e', 'true', '42501'),
+        ('joined_at', '0e', 'now()', '42501'), ('mention_name', '0e', '''x''', '42501'),
+        ('history_after_seq', '0e', '10', '42501'), ('role', '0d', '''member''', 'RO201')
+    ) AS forged (name, person, value, sqlstate)
+    UNION ALL
+    SELECT
+        format(
+            'UPDATE roost.conversations SET %s'
+            ' WHERE id = ''00000000-0000-7000-9000-0000000000%s''',
+            forged.value, forged.conversation
+        ),
+        '42501'
+    FROM (
+        VALUES
+        ('d1', 'deleted_at = ''infinity'''), ('d1', 'deleted_at = ''2026-01-01'''),
+        ('d1', 'archived_at = ''2026-01-01'''), ('d2', 'archived_at = ''2026-01-01'''),
+        (
+            'd2',
+            'last_seq = last_seq + 1, last_number = last_number + 1, last_activity = now()'
+        ),
+        (
+            'd3',
+            'last_seq = last_seq + 1, last_number = last_number + 1, last_activity = now()'
+        )
+    ) AS forged (conversation, value)
+    UNION ALL
+    SELECT
+        format(
+            'UPDATE roost.conversation_participants SET %s'
+            ' WHERE conversation_id = ''00000000-0000-7000-9000-0000000000d1'''
+            ' AND user_id = ''00000000-0000-7000-8000-0000000000%s''',
+            forged.value, forged.person
+        ),
+        '42501'
+    FROM (
+        VALUES
+        ('0b', 'left_at = ''infinity'''), ('0b', 'left_at = ''2026-01-01'''),
+        ('0c', 'left_at = NULL'), ('0c', 'left_at = NULL, joined_at = ''infinity'''),
+        ('0c', 'left_at = NULL, joined_at = now(), history_after_seq = 10')
+    ) AS forged (person, value)
+    UNION ALL
+    SELECT
+        format(
+            'UPDATE roost.messages SET %s WHERE id = ''00000000-0000-7000-a000-0000000000d1''',
+            forged.value
+        ),
+        '42501'
+    FROM (
+        VALUES
+        ('deleted_at = ''infinity'''), ('deleted_at = ''2026-01-01'''),
+        ('purged_at = ''2026-01-01'''), ('deleted_at = now(), purged_at = ''infinity''')
+    ) AS forged (value)
+    UNION ALL
+    VALUES
+    (
+        'INSERT INTO roost.message_embeddings (message_id, model, embedding)'
+        ' VALUES (''00000000-0000-7000-a000-0000000000d2'', ''y'', ''{1}'')',
+        '42501'
+    )
+) AS refused (command, sqlstate);
+SELECT throws_ok(
+    calling(
+        'roost_api', '00000000-0000-7000-8000-00000000000a',
+        format(
+            $$
+                INSERT INTO roost.typing_indicators (
+                    conversation_id, user_id, device_id, expires_at
+                )
+                VALUES (
+                    '00000000-0000-7000-9000-0000000000%s', roost.current_user_id(),
+                    roost.current_device_id(), %s
+                )
+            $$,
+            forged.conversation, forged.expires_at
+        )
+    ),
+    '42501',
+    NULL,
+    'nobody types ' || forged.name
+)
+FROM (
+    VALUES
+    ('d1', 'now() + interval ''7 seconds''', 'for longer than it lasts'),
+    ('d2', 'now()', 'in an archive')
+) AS forged (conversation, expires_at, name);
+SELECT is(pg_temp.written(), unwritten.state, 'and all is as it was') FROM unwritten;
+UPDATE roost.conversations SET last_seq = 10, last_number = 2
+WHERE id = '00000000-0000-7000-9000-0000000000d1';
+CREATE FUNCTION pg_temp.send(p_device_id text, p_attachments text DEFAULT '[]')
+RETURNS text
+LANGUAGE sql
+AS $$
+    SELECT calling(
+        'roost_api', '00000000-0000-7000-8000-00000000000a',
+        format(
+            'INSERT INTO roost.messages'
+            ' (conversation_id, seq, number, change_seq, user_id, device_id, content, attachments)'
+            ' VALUES (''00000000-0000-7000-9000-0000000000d1'', 10, 2, 10,'
+            ' roost.current_user_id(), %L, ''{"text": "x"}'', %L) RETURNING seq',
+            p_device_id, p_attachments
+        )
+    );
+$$;
+SELECT throws_ok(
+    pg_temp.send('00000000-0000-7000-8000-0000000000db'),
+    '42501',
+    NULL,
+    'nobody writes on somebody else''s device'
+);
+SELECT throws_ok(
+    pg_temp.send('00000000-0000-7000-8000-0000000000da', '{}'),
+    '23514',
+    NULL,
+    'nor attaches anything but a list, which nobody could read'
+);
+SELECT lives_ok(
+    pg_temp.send('00000000-0000-7000-8000-0000000000da'),
+    'but on their own'
+);
+
+-- Device messages: for the device that sent it and the one that it waits for, and for no other of
+-- the same person; what became of it for the one that sent it. They go by functions of the owner.
+INSERT INTO roost.devices (id, user_id)
+SELECT
+    ('00000000-0000-7000-8000-0000000000d' || number)::uuid,
+    '00000000-0000-7000-8000-00000000000a'
+FROM generate_series(1, 3) AS number;
+INSERT INTO roost.devices (id, user_id)
+VALUES ('00000000-0000-7000-8000-0000000000d4', '00000000-0000-7000-8000-00000000000b');
+INSERT INTO roost.device_messages (
+    id, user_id, from_device_id, to_device_id, number, message_type, expires_at
+)
+VALUES
+(
+    '00000000-0000-7000-d000-00000000000a', '00000000-0000-7000-8000-00000000000a',
+    '00000000-0000-7000-8000-0000000000d1', '00000000-0000-7000-8000-0000000000d2', 1, 'x',
+    now() + interval '1 hour'
+);
+INSERT INTO roost.device_message_outcomes (
+    id, user_id, from_device_id, to_device_id, number, state, created_at, expires_at
+)
+VALUES
+(
+    '00000000-0000-7000-d000-00000000000b', '00000000-0000-7000-8000-00000000000a',
+    '00000000-0000-7000-8000-0000000000d1', '00000000-0000-7000-8000-0000000000d2', 2,
+    'acknowledged', now(), now()
+);
+CREATE FUNCTION pg_temp.on_device(p_person text, p_device text)
+RETURNS uuid
+LANGUAGE sql
+AS $$
+    SELECT set_config(
+        'roost.device_id', coalesce('00000000-0000-7000-8000-0000000000' || p_device, ''), true
+    );
+    SELECT person.id FROM person WHERE person.name = p_person;
+$$;
+SELECT is(
+    as_caller(
+        'roost_api', pg_temp.on_device(caller.person, caller.device),
+        'SELECT concat((SELECT count(*) FROM roost.device_messages), '' '','
+        ' (SELECT count(*) FROM roost.device_message_outcomes))'
+    ),
+    caller.answer,
+    format('%s on %s sees %s', caller.person, coalesce(caller.device, 'none'), caller.answer)
+)
+FROM (
+    VALUES
+        ('ada', 'd1', '1 1'),
+        ('ada', 'd2', '1 0'),
+        ('ada', 'd3', '0 0'),
+        ('ada', NULL, '0 0'),
+        ('grace', 'd1', '0 0'),
+        ('grace', 'd4', '0 0'),
+        ('nobody', 'd1', '0 0')
+) AS caller (person, device, answer);
+SELECT throws_ok(
+    calling(
+        'roost_api', pg_temp.on_device(refused.person, refused.device),
+        format(
+            'INSERT INTO roost.device_messages (user_id, from_device_id, to_device_id, number,'
+            ' message_type, expires_at) VALUES (%L, %L, %L, 9, ''x'', now() + interval ''1 hour'')',
+            '00000000-0000-7000-8000-00000000000' || refused.owner,
+            '00000000-0000-7000-8000-0000000000' || refused.sender,
+            '00000000-0000-7000-8000-0000000000' || refused.receiver
+        )
+    ),
+    refused.sqlstate,
+    NULL,
+    format(
+        '%s on %s sends nothing from %s to %s as %s', refused.person, refused.device,
+        refused.sender, refused.receiver, refused.owner
+    )
+)
+FROM (
+    VALUES
+        ('ada', 'd1', 'a', 'd2', 'd1', '42501'),
+        ('ada', 'd1', 'b', 'd1', 'd4', '42501'),
+        ('grace', 'd4', 'a', 'd1', 'd2', '42501'),
+        ('grace', 'd1', 'a', 'd1', 'd2', '42501'),
+        ('nobody', 'd1', 'a', 'd1', 'd2', '42501'),
+        -- Devices of two people: not by the policy, but by the keys.
+        ('ada', 'd1', 'a', 'd1', 'd4', '23503'),
+        ('grace', 'd4', 'b', 'd4', 'd2', '23503'),
+        ('grace', 'd1', 'b', 'd1', 'd4', '23503')
+) AS refused (person, device, owner, sender, receiver, sqlstate);
+SELECT throws_ok(
+    calling('roost_api', pg_temp.on_device('ada', 'd1'), refused.command),
+    '42501',
+    NULL,
+    'refused: ' || refused.command
+)
+FROM (
+    VALUES
+        ('UPDATE roost.device_messages SET payload = ''{}'''),
+        ('DELETE FROM roost.device_messages'),
+        ('UPDATE roost.device_message_outcomes SET state = ''cancelled'''),
+        ('DELETE FROM roost.device_message_outcomes'),
+        ('INSERT INTO roost.device_message_outcomes SELECT * FROM roost.device_message_outcomes')
+) AS refused (command);
+SELECT is(
+    (
+        SELECT concat_ws(' ', count(*), min(message.id::text), min(message.payload::text))
+        FROM roost.device_messages AS message
+    ),
+    '1 00000000-0000-7000-d000-00000000000a {}',
+    'and the message is as it was'
+);
 
 SELECT * FROM finish();
 

@@ -2,7 +2,7 @@
 -- caller, each refusal. That a notification goes out at commit is for tests/test_realtime.py.
 BEGIN;
 
-SELECT plan(272);
+SELECT plan(275);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -362,6 +362,27 @@ CROSS JOIN (
         ('', '{}'),
         (NULL, '{}')
 ) AS asked (topic, allowed);
+SELECT is(
+    as_caller(
+        session_user::text,
+        '00000000-0000-7000-8000-00000000000a',
+        format(
+            'SELECT realtime.can_join(''device:00000000-0000-7000-8000-0000000000da'')'
+            ' FROM set_config(''roost.device_id'', %L, true)',
+            device.id
+        )
+    ),
+    device.answer,
+    format('from device %L', device.id)
+)
+FROM (
+    VALUES
+        -- Another device of the same person, none, and its own.
+        (1, '00000000-0000-7000-8000-0000000000d0', 'false'),
+        (2, '', 'false'),
+        (3, '00000000-0000-7000-8000-0000000000da', 'true')
+) AS device (place, id, answer)
+ORDER BY device.place;
 
 -- join_topic
 SELECT is(

@@ -1,7 +1,7 @@
 -- Search: what is found by what, by whom, and from when to when.
 BEGIN;
 
-SELECT plan(226);
+SELECT plan(243);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -421,6 +421,45 @@ SELECT is(
     format('%s levels down', deep.levels)
 )
 FROM (VALUES (100, E'\ue000heron\ue001'), (101, '')) AS deep (levels, snippet);
+
+-- Texts and queries, without a conversation
+SELECT is(
+    translate(
+        (
+            roost.highlight_message(
+                jsonb_build_object('text', shown.text),
+                '[]',
+                roost.highlight_pattern(parsed.o_terms, '{}'),
+                parsed.o_positive,
+                '{}'
+            )
+        ).o_snippet,
+        U&'\E000\E001',
+        '[]'
+    ),
+    shown.answer,
+    format('%s in %s', shown.query, shown.text)
+)
+FROM (
+    VALUES
+    ('PostgreSQL', '使用PostgreSQL数据库', '使用[PostgreSQL]数据库'),
+    ('数据', '使用PostgreSQL数据库', '使用PostgreSQL[数据]库'),
+    ('rust*', 'Rustaceanで書く', '[Rustacean]で書く'),
+    ('2', '第2章', '第[2]章'),
+    ('"hello world"', 'hello你好world', 'hello你好world'),
+    ('great', 'great👍🏽', '[great]👍🏽'),
+    ('👍great', '👍 great', '👍 [great]'),
+    ('tail', 'ﬂow ㄱㅏㄱ tail', 'ﬂow ㄱㅏㄱ [tail]'),
+    ('ㄱㅏㄱ', 'ﬂow ㄱㅏㄱ tail', 'ﬂow [ㄱㅏㄱ] tail'),
+    ('', 'no ﬂow', 'no ﬂow'),
+    ('👍🏽', 'a oﬃce ﬂow 👍🏽', 'a oﬃce ﬂow 👍🏽')
+) AS shown (query, text, answer)
+CROSS JOIN LATERAL roost.parse_search_query(shown.query, '{}') AS parsed;
+SELECT is(
+    (roost.highlight_message('{"text": "ﬂow"}', '[]', NULL, NULL, '{}')).o_highlights::text,
+    '[]',
+    'without words nothing is highlighted'
+);
 
 -- Nested content, attachments, and long text
 SELECT lives_ok(
@@ -994,6 +1033,52 @@ FROM (
     ('00000000-0000-7000-8000-00000000000b', 1, '{1,0}', 'a member, again,'),
     ('00000000-0000-7000-8000-00000000000b', 2, '{1,1}', 'a member')
 ) AS caller (id, seq, embedding, name);
+-- A model takes its time: the message may have been edited since
+SELECT throws_ok(
+    calling(
+        'roost_user', '00000000-0000-7000-8000-00000000000a',
+        format(
+            'SELECT api.set_message_embedding(%L, ''m'', ''{0,1}'', %s)',
+            message.id, message.version + another.version
+        )
+    ),
+    'RO303',
+    NULL,
+    'an embedding of another version: ' || another.version
+)
+FROM roost.messages AS message
+CROSS JOIN (VALUES (-1), (1)) AS another (version)
+WHERE message.id = pg_temp.message_id(1);
+SELECT is(
+    (SELECT embedding FROM roost.message_embeddings WHERE message_id = pg_temp.message_id(1)),
+    '{1,0}',
+    'is not stored'
+);
+SELECT lives_ok(
+    calling(
+        'roost_user', '00000000-0000-7000-8000-00000000000a',
+        format(
+            'SELECT api.set_message_embedding(%L, ''m'', ''{2,0}'', %s)',
+            message.id, message.version
+        )
+    ),
+    'that of this version is'
+)
+FROM roost.messages AS message
+WHERE message.id = pg_temp.message_id(1);
+SELECT is(
+    as_caller(
+        'roost_user', '00000000-0000-7000-8000-00000000000d',
+        $$
+            SELECT string_agg(hit.value ->> 'highlights', ',')
+            FROM json_array_elements(
+                api.search_messages(embedding => '{1,0}', model => 'm') -> 'results'
+            ) AS hit (value)
+        $$
+    ),
+    '[],[]',
+    'by meaning alone: there are no words to highlight'
+);
 SELECT is(
     as_caller(
         'roost_user', '00000000-0000-7000-8000-00000000000d',

@@ -22,11 +22,13 @@ BEGIN
             WHEN OLD.left_at IS NOT NULL
                 -- Nobody comes back by themselves, and who has left stays as they were.
                 THEN CASE
-                    WHEN NEW.left_at IS NULL AND NOT v_is_own THEN ARRAY['participant.add']
+                    WHEN NEW.left_at IS NULL AND NEW.joined_at = now() AND NOT v_is_own
+                        THEN ARRAY['participant.add']
                     ELSE ARRAY['nothing']
                 END
             WHEN (NEW.joined_at, NEW.history_after_seq)
                 IS DISTINCT FROM (OLD.joined_at, OLD.history_after_seq)
+                OR NEW.left_at <> now()
                 -- Least of all does anybody widen what they see.
                 THEN ARRAY['nothing']
             ELSE array_remove(
@@ -48,14 +50,22 @@ BEGIN
         END;
     END IF;
 
-    -- Nor does anybody show others what they do not see themselves.
-    IF v_is_added AND NEW.history_after_seq < (
-        SELECT own.history_after_seq
-        FROM roost.conversation_participants AS own
-        WHERE own.conversation_id = NEW.conversation_id
+    -- Nor does anybody show others what they do not see themselves, or hide what is to come.
+    IF v_is_added AND NOT EXISTS (
+        SELECT FROM roost.conversations AS conversation
+        LEFT JOIN roost.conversation_participants AS own
+            ON own.conversation_id = conversation.id
             AND own.user_id = roost.current_user_id()
+        WHERE conversation.id = NEW.conversation_id
+            AND NEW.history_after_seq
+            BETWEEN coalesce(own.history_after_seq, 0) AND conversation.last_seq
     ) THEN
         v_needed := ARRAY['nothing'];
+    END IF;
+
+    -- Whoever has no account takes no part, and owns nothing.
+    IF v_is_added OR NEW.role = 'owner' THEN
+        PERFORM roost.require_active_users(ARRAY[NEW.user_id]);
     END IF;
 
     -- A permission that does not exist nobody has.

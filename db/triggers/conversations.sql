@@ -41,9 +41,16 @@ BEGIN
                 AND NEW.deleted_at IS NULL
                 AND OLD.deleted_at > now() - roost.restore_period()
             ) IS NOT TRUE
+        ),
+        -- A permission that does not exist nobody has. Another time would be kept for ever, or be
+        -- over at once.
+        (
+            'nothing',
+            (NEW.archived_at IS DISTINCT FROM OLD.archived_at AND NEW.archived_at <> now())
+            OR (NEW.deleted_at IS DISTINCT FROM OLD.deleted_at AND NEW.deleted_at <> now())
         )
     ) AS needed (permission, is_needed)
-    WHERE needed.is_needed AND NOT roost.is_permitted(OLD.id, needed.permission);
+    WHERE needed.is_needed AND roost.is_permitted(OLD.id, needed.permission) IS NOT TRUE;
 
     IF v_refused IS NOT NULL THEN
         RAISE EXCEPTION USING
@@ -79,7 +86,7 @@ AS $$
 BEGIN
     RAISE EXCEPTION USING
         ERRCODE = '42501',
-        MESSAGE = 'A conversation counts up by one message at a time.',
+        MESSAGE = 'A conversation counts up by one message at a time, while it takes any.',
         DETAIL = format(
             'last_seq: %s to %s; last_number: %s to %s',
             OLD.last_seq, NEW.last_seq, OLD.last_number, NEW.last_number
@@ -101,8 +108,12 @@ BEFORE UPDATE OF last_seq, last_number, last_activity ON roost.conversations
 FOR EACH ROW
 WHEN (
     current_user = 'roost_api'
-    AND (NEW.last_seq, NEW.last_number, NEW.last_activity)
-    <> (OLD.last_seq + 1, OLD.last_number + 1, now())
+    AND (
+        (NEW.last_seq, NEW.last_number, NEW.last_activity)
+        <> (OLD.last_seq + 1, OLD.last_number + 1, now())
+        OR OLD.archived_at IS NOT NULL
+        OR OLD.deleted_at IS NOT NULL
+    )
 )
 EXECUTE FUNCTION roost.refuse_count();
 

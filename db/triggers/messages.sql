@@ -15,8 +15,8 @@ DECLARE
     v_id uuid := NEW.parent_message_id;
     v_above record;
 BEGIN
-    -- The second wall: all that api.send_message does not say is as in any new message, and its
-    -- place is the one that the conversation has just given.
+    -- The second wall: all that api.send_message does not say is as in any new message, it comes
+    -- from the caller's device, and its place is the one that the conversation has just given.
     IF current_user = 'roost_api' AND (
         (
             NEW.change_seq, NEW.root_message_id, NEW.parent_seq, NEW.root_seq, NEW.reply_count,
@@ -26,6 +26,10 @@ BEGIN
             NEW.seq, NULL::uuid, NULL::bigint, NULL::bigint, 0::bigint,
             1::bigint, '{}'::uuid[], '[]'::jsonb, NULL::timestamptz, NULL::timestamptz,
             NULL::uuid, NULL::timestamptz, now(), now()
+        )
+        OR (
+            NEW.device_id IS NOT NULL
+            AND NEW.device_id IS DISTINCT FROM roost.current_device_id()
         )
         OR NOT EXISTS (
             SELECT FROM roost.conversations AS conversation
@@ -126,6 +130,14 @@ BEGIN
             MESSAGE = 'Nothing brings back what was deleted for good.',
             DETAIL = format('Message: %s', OLD.id),
             HINT = 'Send a new message.';
+    ELSIF (NEW.deleted_at IS DISTINCT FROM OLD.deleted_at AND NEW.deleted_at <> now())
+        OR (NEW.purged_at IS DISTINCT FROM OLD.purged_at AND NEW.purged_at <> now())
+    THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'What is deleted is deleted now.',
+            DETAIL = format('Message: %s', OLD.id),
+            HINT = 'Set deleted_at or purged_at to now().';
     ELSIF OLD.deleted_at IS NULL
         AND NEW.deleted_at IS NULL
         AND NEW.purged_at IS NULL

@@ -2,7 +2,7 @@ SET LOCAL ROLE roost_owner;
 
 SELECT prefix, rule_schema, rule_name, created_at FROM realtime.topic_prefixes WHERE false;
 
-SELECT id, topic, event, payload, created_at FROM realtime.large_broadcasts WHERE false;
+SELECT id, topic, event, payload, raw, created_at FROM realtime.large_broadcasts WHERE false;
 
 SELECT actor_id, id, topic, event_offset, request_hash, created_at
 FROM realtime.client_event_ids
@@ -31,7 +31,7 @@ BEGIN
             'constraint topic_prefixes_prefix_is_a_name',
             'constraint topic_prefixes_prefix_is_not_reserved',
             'constraint large_broadcasts_pkey',
-            'constraint large_broadcasts_payload_fits',
+            'constraint large_broadcasts_one_payload',
             'index large_broadcasts_created_at_idx',
             'constraint client_event_ids_pkey',
             'index client_event_ids_created_at_idx',

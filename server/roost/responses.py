@@ -73,6 +73,7 @@ HINTS: Final[Mapping[str, str]] = {
     "22001": "Send a shorter value.",
     "22007": "Send dates and times in ISO 8601.",
     "22008": "Send dates and times in ISO 8601.",
+    "22009": "Send dates and times in ISO 8601.",
     "23502": "Send a value that is not null.",
     "40001": "Send the call again.",
     "40P01": "Send the call again.",

@@ -40,3 +40,50 @@ for (const path of ['/socket', '/realtime/v1']) {
     await supabase.auth.signOut()
   })
 }
+
+test('a client broadcasts, and hears what others broadcast', async () => {
+  const supabase = createClient(url, 'anon')
+  const email = `${randomUUID()}@example.com`
+  const { data } = await supabase.auth.signUp({ email, password })
+  const { data: conversation } = await supabase.rpc('create_conversation', {})
+  const join = async (broadcast) => {
+    const socket = new Socket(`${url.replace('http', 'ws')}/socket`)
+    socket.connect()
+    const channel = socket.channel(`realtime:conversation:${conversation.id}`, {
+      config: { private: true, broadcast },
+      access_token: data.session.access_token,
+    })
+    await new Promise((resolve, reject) => {
+      channel.join().receive('ok', resolve).receive('error', reject)
+    })
+    return { socket, channel }
+  }
+  const push = (channel, event) =>
+    new Promise((resolve) => {
+      channel
+        .push('broadcast', { type: 'broadcast', event, payload: { n: [1, null, 'ü'] } })
+        .receive('ok', (response) => resolve({ ok: response }))
+        .receive('error', (response) => resolve({ error: response }))
+    })
+
+  const sends = await join({ ack: true })
+  const hears = await join({})
+  const heard = new Promise((resolve) => hears.channel.on('broadcast', resolve))
+  assert.deepEqual(await push(sends.channel, 'cursor'), { ok: {} })
+  assert.deepEqual(await heard, {
+    type: 'broadcast',
+    event: 'cursor',
+    payload: { n: [1, null, 'ü'] },
+  })
+  const { error } = await push(sends.channel, 'typing')
+  assert.equal(error.code, 'ReservedEvent')
+  assert.ok(error.hint)
+  // Phoenix's own binary push says nothing of an event.
+  const refused = await new Promise((resolve) => {
+    sends.channel.push('broadcast', new ArrayBuffer(3)).receive('error', resolve)
+  })
+  assert.equal(refused.code, 'MalformedBroadcast')
+  await new Promise((resolve) => sends.socket.disconnect(resolve))
+  await new Promise((resolve) => hears.socket.disconnect(resolve))
+  await supabase.auth.signOut()
+})

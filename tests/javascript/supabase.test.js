@@ -44,6 +44,24 @@ function subscribed(channel) {
   })
 }
 
+// Two people, a conversation of theirs, and its channel for each, not joined yet.
+async function conversation(broadcast = {}) {
+  const ada = await person()
+  const grace = await person()
+  const { id } = succeeded(
+    await ada.supabase.rpc('create_conversation', { participants: [grace.id] }),
+  )
+  const name = `conversation:${id}`
+  const config = { private: true, broadcast }
+  return {
+    id,
+    ada,
+    grace,
+    sends: ada.supabase.channel(name, { config }),
+    hears: grace.supabase.channel(name, { config: { private: true } }),
+  }
+}
+
 // Collects broadcasts; `until(n)` waits for the n-th.
 function collector(channel, event) {
   const received = []
@@ -177,4 +195,187 @@ test("somebody else's channel is refused, and the socket stays open", async () =
   )
   const [event] = await added.until(1)
   assert.equal(event.payload.conversation_id, conversation.id)
+})
+
+for (const vsn of ['1.0.0', '2.0.0']) {
+  test(`broadcasts of a client that speaks ${vsn} arrive in order`, async () => {
+    const { ada, hears } = await conversation()
+    const heard = collector(hears, 'cursor')
+    await subscribed(hears)
+    const supabase = client({ realtime: { vsn } })
+    succeeded(await supabase.auth.signInWithPassword({ email: ada.email, password }))
+    const sends = supabase.channel(hears.subTopic, { config: { private: true } })
+    const own = collector(sends, 'cursor')
+    await subscribed(sends)
+    for (let x = 0; x < 50; x += 1) {
+      const sent = await sends.send({ type: 'broadcast', event: 'cursor', payload: { x, y: 'ü' } })
+      assert.equal(sent, 'ok')
+    }
+    await heard.until(50)
+    assert.deepEqual(
+      heard.received,
+      Array.from({ length: 50 }, (_, x) => ({
+        type: 'broadcast',
+        event: 'cursor',
+        payload: { x, y: 'ü' },
+      })),
+    )
+    assert.deepEqual(own.received, [])
+  })
+}
+
+test('with ack a broadcast is confirmed, and one that is refused is an error', async () => {
+  const { sends, hears } = await conversation({ ack: true })
+  const heard = collector(hears, '*')
+  await subscribed(hears)
+  await subscribed(sends)
+  const send = (event) => sends.send({ type: 'broadcast', event, payload: { event } })
+  assert.equal(await send('cursor'), 'ok')
+  assert.equal(await send('message.created'), 'error')
+  assert.equal(await send('typing'), 'error')
+  assert.equal(await send('cursor'), 'ok')
+  await heard.until(2)
+  assert.deepEqual(
+    heard.received.map((each) => each.event),
+    ['cursor', 'cursor'],
+  )
+})
+
+test('without ack a refusal disturbs nothing', async () => {
+  const { sends, hears } = await conversation()
+  const heard = collector(hears, 'cursor')
+  await subscribed(hears)
+  await subscribed(sends)
+  assert.equal(await sends.send({ type: 'broadcast', event: 'typing', payload: {} }), 'ok')
+  assert.equal(await sends.send({ type: 'broadcast', event: 'cursor', payload: {} }), 'ok')
+  await heard.until(1)
+  assert.equal(sends.state, 'joined')
+})
+
+test('with self a broadcast comes back', async () => {
+  const { sends } = await conversation({ self: true })
+  const own = collector(sends, 'cursor')
+  await subscribed(sends)
+  await sends.send({ type: 'broadcast', event: 'cursor', payload: { x: 1 } })
+  await own.until(1)
+  assert.deepEqual(own.received[0].payload, { x: 1 })
+})
+
+test('bytes are sent and received as bytes', async () => {
+  const { sends, hears } = await conversation({ self: true })
+  const heard = collector(hears, 'drawing')
+  const own = collector(sends, 'drawing')
+  await subscribed(hears)
+  await subscribed(sends)
+  const payload = Uint8Array.from({ length: 1000 }, (_, n) => n % 256).buffer
+  assert.equal(await sends.send({ type: 'broadcast', event: 'drawing', payload }), 'ok')
+  for (const { received, until } of [heard, own]) {
+    await until(1)
+    assert.ok(received[0].payload instanceof ArrayBuffer)
+    assert.deepEqual(new Uint8Array(received[0].payload), new Uint8Array(payload))
+    assert.deepEqual(Object.keys(received[0]).sort(), ['event', 'payload', 'type'])
+  }
+})
+
+test('before it has joined a channel sends over HTTP', async () => {
+  const { sends, hears } = await conversation()
+  const heard = collector(hears, 'cursor')
+  await subscribed(hears)
+  const send = (event) => sends.send({ type: 'broadcast', event, payload: { x: 1 } })
+  const { mock: warnings } = mock.method(console, 'warn', () => {})
+  assert.equal(await send('cursor'), 'ok')
+  assert.equal(await send('typing'), 'error')
+  warnings.restore()
+  await heard.until(1)
+  assert.deepEqual(heard.received[0].payload, { x: 1 })
+})
+
+test('httpSend() sends JSON and bytes, and says why not', async () => {
+  const { sends, hears, grace } = await conversation()
+  const heard = collector(hears, 'two words')
+  await subscribed(hears)
+  assert.deepEqual(await sends.httpSend('two words', { x: 1 }), { success: true })
+  const bytes = Uint8Array.from([0, 255, 7])
+  assert.deepEqual(await sends.httpSend('two words', bytes), { success: true })
+  await heard.until(2)
+  assert.deepEqual(heard.received[0].payload, { x: 1 })
+  assert.deepEqual(new Uint8Array(heard.received[1].payload), bytes)
+
+  await assert.rejects(sends.httpSend('typing', {}), /come from the server alone/)
+  const inbox = sends.socket.channel(`user:${grace.id}`, { config: { private: true } })
+  await assert.rejects(inbox.httpSend('x', {}), /may not broadcast/)
+  const open = sends.socket.channel(`user:${grace.id}x`)
+  await assert.rejects(open.httpSend('x', {}), /private channels only/)
+  const stored = sends.httpSend('x', {}, { persist: true })
+  await assert.rejects(stored, /not stored/)
+})
+
+test('a cut connection comes back, joins again, and lacks nothing', async () => {
+  const { id, ada, grace, sends } = await conversation()
+  const hears = grace.supabase.channel(`conversation:${id}`, {
+    config: { private: true, broadcast: { replay: { after: 0 } } },
+  })
+  const live = collector(hears, 'message.created')
+  const cursors = collector(hears, 'cursor')
+  let joins = 0
+  let wake = () => {}
+  hears.subscribe((status) => {
+    if (status === 'SUBSCRIBED') joins += 1
+    wake()
+  })
+  const joined = async (count) => {
+    while (joins < count) await new Promise((resolve) => (wake = resolve))
+  }
+  await joined(1)
+  const send = (number) =>
+    ada.supabase
+      .rpc('send_message', { conversation_id: id, content: { text: `${number}` } })
+      .then(succeeded)
+  for (let number = 1; number <= 3; number += 1) await send(number)
+  await live.until(3)
+
+  // As an app keeps its place: what it joins with is where it is.
+  const { offset, epoch } = live.received[2].meta
+  const { config } = hears.joinPush.payload()
+  hears.updateJoinPayload({ config: { ...config, broadcast: { replay: { after: offset, epoch } } } })
+  // The client did not ask for this end; 4000 to 4999 are free for applications.
+  grace.supabase.realtime.socketAdapter.getSocket().conn.close(4000)
+  for (let number = 4; number <= 6; number += 1) await send(number)
+  await joined(2)
+  await live.until(6)
+  assert.deepEqual(
+    live.received.map((each) => [each.meta.offset, Number(each.payload.content.text)]),
+    [1, 2, 3, 4, 5, 6].map((number) => [number, number]),
+  )
+  assert.deepEqual(
+    live.received.map((each) => each.meta.replayed ?? false),
+    [false, false, false, true, true, true],
+  )
+
+  await subscribed(sends)
+  await sends.send({ type: 'broadcast', event: 'cursor', payload: {} })
+  await hears.send({ type: 'broadcast', event: 'cursor', payload: {} })
+  await cursors.until(1)
+})
+
+test('a new token keeps a live channel, which sends on', async () => {
+  const { ada, sends, hears } = await conversation({ ack: true })
+  const heard = collector(hears, 'cursor')
+  await subscribed(hears)
+  await subscribed(sends)
+  const send = (x) => sends.send({ type: 'broadcast', event: 'cursor', payload: { x } })
+  assert.equal(await send(1), 'ok')
+  const before = ada.supabase.realtime.accessTokenValue
+  // Tokens that are made in the same second are alike.
+  while (ada.supabase.realtime.accessTokenValue === before) {
+    succeeded(await ada.supabase.auth.refreshSession())
+    await ada.supabase.realtime.setAuth()
+  }
+  assert.equal(await send(2), 'ok')
+  assert.equal(sends.state, 'joined')
+  await heard.until(2)
+  assert.deepEqual(
+    heard.received.map((each) => each.payload.x),
+    [1, 2],
+  )
 })

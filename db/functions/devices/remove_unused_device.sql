@@ -24,6 +24,14 @@ AS $$
         )
         AND NOT EXISTS (
             SELECT FROM roost.messages AS message WHERE message.device_id = device.id
+        )
+        AND NOT EXISTS (
+            SELECT FROM roost.device_messages AS waiting
+            WHERE waiting.to_device_id = device.id AND waiting.user_id = device.user_id
+        )
+        AND NOT EXISTS (
+            SELECT FROM roost.device_messages AS waiting
+            WHERE waiting.from_device_id = device.id AND waiting.user_id = device.user_id
         );
 $$;
 

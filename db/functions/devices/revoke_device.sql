@@ -49,8 +49,9 @@ REVOKE ALL ON FUNCTION api.revoke_device(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION api.revoke_device(uuid) TO roost_user;
 
 COMMENT ON FUNCTION api.revoke_device(uuid) IS
-'Shuts a device out for good: ends its sessions, closes its sockets and its extension connections.
-device.revoked goes to device:<id> and user:<id>. Revoking it again changes nothing.
+'Shuts a device out for good: ends its sessions, closes its sockets and its extension connections,
+deletes the device messages that wait for it or that it has sent. device.revoked goes to device:<id>
+and user:<id>. Revoking it again changes nothing.
 
 Callers: signed-in people.
 Arguments: device_id, a device of the caller''s; the one that calls may be named too.

@@ -83,7 +83,10 @@ BEGIN
 
             UPDATE roost.messages AS reply
             SET root_message_id = coalesce(parent.root_message_id, parent.id),
-                root_seq = coalesce(parent.root_seq, parent.seq),
+                -- That of the root, also where the parent's own has expired: then the parent is.
+                root_seq = CASE
+                    WHEN parent.root_message_id IS NULL THEN parent.seq ELSE parent.root_seq
+                END,
                 parent_seq = parent.seq
             FROM roost.messages AS parent
             WHERE reply.id = v_message.id

@@ -1,7 +1,10 @@
 -- One conversation after another, each under its lock. One that somebody is writing to is left to
 -- the next call, so that neither waits: not this for a writer, nor for a second server that does
--- the same. One in which it fails is left as well, and keeps no other waiting. Of messages that
--- were changed many times, events and history go first, as many a call as there is time for.
+-- the same. One in which it fails is left as well, and keeps no other waiting: a row that somebody
+-- holds for long costs it lock_timeout, more than the time that there is, so what failures took is
+-- given back. For some of them: nobody writes to what they have locked until the end. Then the rest
+-- waits for the next round, and other jobs for none. Of messages that were changed many times,
+-- events and history go first, as many a call as there is time for.
 CREATE OR REPLACE FUNCTION roost.expire_messages(p_limit integer)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -13,7 +16,10 @@ SET lock_timeout = '1s'
 AS $$
 DECLARE
     c_piece CONSTANT integer := 100;
+    c_lost CONSTANT interval := '3 seconds'::interval;
     v_until timestamptz := clock_timestamp() + interval '0.5 seconds';
+    v_given_up timestamptz := v_until + c_lost;
+    v_begun timestamptz;
     v_left bigint := p_limit;
     v_conversation_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
     v_expired_before timestamptz;
@@ -48,6 +54,8 @@ BEGIN
         IF v_left <= 0 OR clock_timestamp() > v_until THEN
             RETURN p_limit;
         END IF;
+
+        v_begun := clock_timestamp();
 
         BEGIN
             -- The oldest, up to the first that is to stay. None, if between search and lock another
@@ -129,6 +137,7 @@ BEGIN
         EXCEPTION
             WHEN OTHERS THEN
                 v_passed := v_passed || v_conversation_id;
+                v_until := v_until + (clock_timestamp() - v_begun);
 
                 RAISE WARNING USING
                     MESSAGE = 'The messages of a conversation do not expire.',
@@ -136,6 +145,10 @@ BEGIN
                         'Conversation: %s; %s: %s', v_conversation_id, SQLSTATE, SQLERRM
                     ),
                     HINT = 'Remove what the error tells of; it is tried again.';
+
+                IF v_until > v_given_up THEN
+                    RETURN 0;
+                END IF;
         END;
     END LOOP;
 
@@ -150,6 +163,6 @@ GRANT EXECUTE ON FUNCTION roost.expire_messages(integer) TO roost_gateway;
 COMMENT ON FUNCTION roost.expire_messages(integer) IS
 'Deletes, for good, messages that are older than their conversation keeps them, p_limit at most,
 oldest first, and tells each conversation with message.expired: up to which seq, and how many are
-left. Works for about half a second, and warns of conversations in which it failed. Answers 0 when
-nothing more is to be done now, else more: call it again, in a transaction of its own. Two servers
-may do so at once.';
+left. Works for about half a second, and warns of conversations in which it failed; what those took
+is added, up to 3 seconds. Answers 0 when nothing more is to be done now, else more: call it again,
+in a transaction of its own. Two servers may do so at once.';

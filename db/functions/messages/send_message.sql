@@ -91,6 +91,7 @@ BEGIN
             last_activity = now()
         WHERE conversation.id = send_message.conversation_id
             AND conversation.archived_at IS NULL
+            AND conversation.deleted_at IS NULL
         RETURNING conversation.last_seq, conversation.last_number INTO v_seq, v_number;
 
         EXIT WHEN FOUND;

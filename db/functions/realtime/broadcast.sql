@@ -1,7 +1,7 @@
 -- No row is locked, and nothing is stored for longer than it takes to pass it on: it costs what a
 -- wake-up costs. The line has tabs between its three parts:
 --     ~<topic> <event> <payload>       JSON text, of at most 4,096 bytes
---     ~<topic> <event> @<id>           a larger one's: realtime.read_large_broadcast has the text
+--     ~<topic> <event> @<id>           a larger one's: realtime.read_large_broadcast has it
 -- No JSON text begins with an @. The first form has to fit in a notification of 8,000 bytes. The
 -- row of the second is there when the line is: both become known at commit.
 CREATE OR REPLACE FUNCTION realtime.broadcast(p_topic text, p_event text, p_payload json)
@@ -42,9 +42,7 @@ BEGIN
     v_text := v_payload::text;
 
     IF octet_length(v_text) > c_most_bytes_of_a_line THEN
-        INSERT INTO realtime.large_broadcasts (topic, event, payload)
-        VALUES (p_topic, p_event, v_text::json)
-        RETURNING concat('@', id) INTO STRICT v_text;
+        v_text := concat('@', realtime.keep_large_broadcast(p_topic, p_event, v_text::json));
     END IF;
 
     PERFORM realtime.wake(concat_ws(E'\t', '~' || p_topic, p_event, v_text));

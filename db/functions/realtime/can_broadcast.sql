@@ -12,7 +12,13 @@ BEGIN
             WHEN 'conversation'
                 THEN roost.is_permitted(realtime.topic_id(p_topic), 'message.send')
             WHEN 'user' THEN realtime.can_join(p_topic)
-            WHEN 'device' THEN realtime.can_join(p_topic)
+            -- All of a person's devices may speak to one, which alone hears it.
+            WHEN 'device' THEN EXISTS (
+                SELECT FROM roost.devices AS device
+                WHERE device.id = realtime.topic_id(p_topic)
+                    AND device.user_id = roost.current_user_id()
+                    AND device.status = 'active'
+            )
             ELSE realtime.is_permitted(p_topic, 'broadcast')
         END,
         false

@@ -12,7 +12,9 @@ BEGIN
             WHEN 'conversation'
                 THEN roost.conversation_role(realtime.topic_id(p_topic)) IS NOT NULL
             WHEN 'user' THEN realtime.topic_id(p_topic) = roost.current_user_id()
-            WHEN 'device' THEN EXISTS (
+            -- That device alone: what the person's others send it is not for the rest of them.
+            WHEN 'device'
+                THEN realtime.topic_id(p_topic) = roost.current_device_id() AND EXISTS (
                 SELECT FROM roost.devices AS device
                 WHERE device.id = realtime.topic_id(p_topic)
                     AND device.user_id = roost.current_user_id()
@@ -30,5 +32,5 @@ REVOKE ALL ON FUNCTION realtime.can_join(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION realtime.can_join(text) TO roost_api;
 
 COMMENT ON FUNCTION realtime.can_join(text) IS
-'Whether the caller may receive a topic: a conversation they take part in, their own inbox, a device
-of theirs, an application topic whose rule says so.';
+'Whether the caller may receive a topic: a conversation they take part in, their own inbox, the
+device that they call from, an application topic whose rule says so.';

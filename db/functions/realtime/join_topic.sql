@@ -38,7 +38,7 @@ BEGIN
             MESSAGE = 'You may not join this topic.',
             DETAIL = format('Topic: %s', p_topic),
             HINT = 'Join conversation:<id> of a conversation that you take part in, user:<your id>'
-                ' or device:<id> of a device of yours.';
+                ' or device:<id> of the device that you call from.';
     END IF;
 
     SELECT log.epoch INTO STRICT v_epoch FROM realtime.log AS log;

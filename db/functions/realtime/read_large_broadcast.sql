@@ -1,15 +1,13 @@
 CREATE OR REPLACE FUNCTION realtime.read_large_broadcast(p_id uuid)
-RETURNS json
-LANGUAGE plpgsql
+RETURNS TABLE (topic text, event text, payload json, raw bytea)
+LANGUAGE sql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-BEGIN
-    RETURN (
-        SELECT large.payload FROM realtime.large_broadcasts AS large WHERE large.id = p_id
-    );
-END;
+    SELECT kept.topic, kept.event, kept.payload, kept.raw
+    FROM realtime.large_broadcasts AS kept
+    WHERE kept.id = p_id;
 $$;
 
 REVOKE ALL ON FUNCTION realtime.read_large_broadcast(uuid) FROM PUBLIC;
@@ -17,5 +15,5 @@ REVOKE ALL ON FUNCTION realtime.read_large_broadcast(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION realtime.read_large_broadcast(uuid) TO roost_gateway;
 
 COMMENT ON FUNCTION realtime.read_large_broadcast(uuid) IS
-'The payload of an ephemeral event, by the id in its line (see realtime.broadcast); NULL when it has
-gone, a minute after it was sent, or with a crash of the database.';
+'An ephemeral event that realtime.keep_large_broadcast keeps; no row once it is forgotten. Either
+payload or raw is filled. For the gateway, which knows who is live in the topic.';

@@ -18,7 +18,11 @@ AS $$
 DECLARE
     c_most CONSTANT integer := 100;
     c_slow_characters CONSTANT integer := 4000;
-    c_joining CONSTANT text := '[\u0300-\u036f\u1160-\u11ff\u3099\u309a\uff9e\uff9f]';
+    c_joining CONSTANT text :=
+        '[\u0300-\u036f\u0653-\u0655\u1160-\u11ff\u3099\u309a\uff9e\uff9f]';
+    -- Letters of Hangul that were typed one by one become a syllable.
+    c_syllable CONSTANT text := '[\u3131-\u314e][\u314f-\u3163]';
+    c_cluster CONSTANT text := format('(?:%s|.)%s*', c_syllable, c_joining);
     v_text text := p_text;
     v_folded text;
     v_is_even boolean;
@@ -37,13 +41,16 @@ BEGIN
 
     v_folded := roost.fold_text(v_text);
     v_is_even := octet_length(v_text) = char_length(v_text)
-        OR (char_length(v_folded) = char_length(v_text) AND v_text !~ c_joining);
+        OR (
+            char_length(v_folded) = char_length(v_text)
+            AND v_text !~ concat(c_joining, '|', c_syllable)
+        );
 
     IF NOT v_is_even THEN
         v_text := left(v_text, c_slow_characters);
         v_folded := (
             SELECT string_agg(roost.fold_text(cluster.found[1]), '' ORDER BY cluster.place)
-            FROM regexp_matches(v_text, '.' || c_joining || '*', 'g')
+            FROM regexp_matches(v_text, c_cluster, 'g')
                 WITH ORDINALITY AS cluster (found, place)
         );
     END IF;
@@ -76,7 +83,7 @@ BEGIN
                 piece.found[1] AS text,
                 char_length(roost.fold_text(piece.found[1])) AS folded,
                 piece.place
-            FROM regexp_matches(v_text, '.' || c_joining || '*', 'g')
+            FROM regexp_matches(v_text, c_cluster, 'g')
                 WITH ORDINALITY AS piece (found, place)
             WHERE NOT v_is_even
         ) AS single

@@ -11,7 +11,14 @@ DECLARE
     c_word CONSTANT text :=
         'a-z0-9\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u1fff\u2070-\u218f\u2c00-\u2dff'
         '\u3005-\u3007\u3021-\u302f\u3031-\u303c\u303e-\u309f\u30a1-\u30fa\u30fc-\ud7ff'
-        '\uf900-\ufdff\ufe70-\uffef\U00010000-\U000dffff';
+        '\uf900-\ufdff\ufe70-\uffef\U00010000-\U0001efff\U0001fb00-\U000dffff';
+    -- What is part of a word of several letters: of Chinese, Japanese and Korean each character is
+    -- a word, and what stands beside one begins and ends there.
+    c_letter CONSTANT text :=
+        'a-z0-9\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u1fff\u2070-\u218f\u2c00-\u2dff'
+        '\u3021-\u302f\u3031-\u303c\u303e-\u3040\u3100-\u31ef\u3200-\u33ff\u4dc0-\u4dff'
+        '\ua000-\uabff\ud7b0-\ud7ff\ufb00-\ufdff\ufe70-\uffef'
+        '\U00010000-\U0001efff\U0001fb00-\U0001ffff\U00040000-\U000dffff';
     c_character CONSTANT text :=
         '[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af'
         '\uf900-\ufaff\U00020000-\U0003ffff]';
@@ -20,8 +27,9 @@ DECLARE
 BEGIN
     -- What may stand before and behind is said once for all words that have it in common: it is
     -- long, and a copy of it at each word would make a pattern that takes seconds to compile.
+    -- Without terms there is none: an empty group is found between any two characters.
     RETURN (
-        SELECT format('(%s)', string_agg(bounded.pattern, '|'))
+        SELECT '(' || string_agg(bounded.pattern, '|') || ')'
         FROM (
             SELECT format(
                 '%s(?:%s)%s', written.before, string_agg(written.pattern, '|'), written.after
@@ -31,14 +39,14 @@ BEGIN
                     -- In v1.2 a word begins behind the v.
                     CASE
                         WHEN word.first ~ '^[0-9]'
-                            THEN format('(?<![%s])', replace(c_word, 'a-z', 'a-uw-z'))
-                        WHEN word.first !~ ('^' || c_character) THEN format('(?<![%s])', c_word)
+                            THEN format('(?<![%s])', replace(c_letter, 'a-z', 'a-uw-z'))
+                        WHEN word.first !~ ('^' || c_character) THEN format('(?<![%s])', c_letter)
                     END AS before,
                     word.pattern,
                     CASE
-                        WHEN form.is_stem THEN format('[%s]*', c_word)
-                        WHEN form.is_prefix THEN format('(?:\ue002?[%s])*', c_word)
-                        WHEN word.last !~ (c_character || '$') THEN format('(?![%s])', c_word)
+                        WHEN form.is_stem THEN format('[%s]*', c_letter)
+                        WHEN form.is_prefix THEN format('(?:\ue002?[%s])*', c_letter)
+                        WHEN word.last !~ (c_character || '$') THEN format('(?![%s])', c_letter)
                     END AS after
                 FROM (
                     SELECT asked.words, asked.parts, asked.is_prefix, asked.is_exact
@@ -83,7 +91,7 @@ BEGIN
                                 regexp_replace(part.text, '(.)(?=.)', '\1\ue002?', 'g'),
                                 CASE
                                     WHEN part.next IS NULL THEN NULL
-                                    WHEN form.is_stem THEN format('[%1$s]*[^%1$s]+', c_word)
+                                    WHEN form.is_stem THEN format('[%s]*[^%s]+', c_letter, c_word)
                                     WHEN part.text = 'v' AND part.next ~ '^[0-9]'
                                         THEN format('[^%s]*', c_word)
                                     ELSE format('[^%s]+', c_word)
@@ -114,4 +122,4 @@ GRANT EXECUTE ON FUNCTION roost.highlight_pattern(jsonb, text[]) TO roost_api;
 
 COMMENT ON FUNCTION roost.highlight_pattern(jsonb, text[]) IS
 'A regular expression for what these terms of roost.parse_search_query find, one group: for the
-first 32 of them, and the first 16 words of each.';
+first 32 of them, and the first 16 words of each; NULL where there are none.';

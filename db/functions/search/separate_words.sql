@@ -21,7 +21,8 @@ BEGIN
             v_words,
             '[\u0001-\u001f!-/:-@[-`{-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7'
             '\u2000-\u206f\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u3030\u303d\u30a0'
-            '\u30fb\ue000-\uf8ff\ufe00-\ufe6f\ufff0-\uffff\U000e0000-\U0010ffff]+',
+            '\u30fb\ue000-\uf8ff\ufe00-\ufe6f\ufff0-\uffff\U0001f000-\U0001faff'
+            '\U000e0000-\U0010ffff]+',
             ' ',
             'g'
         );

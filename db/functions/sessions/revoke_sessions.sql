@@ -4,9 +4,10 @@
 --     2. users
 --     3. conversations
 --     4. devices, by id
---     5. realtime.topics, by name: device:<id>, then user:<id>
---     6. sessions, by id
---     7. extension_connections
+--     5. device_messages, by id, with both of their devices locked
+--     6. realtime.topics, by name: device:<id>, then user:<id>
+--     7. sessions, by id
+--     8. extension_connections
 --
 -- So what is published about a device is published before sessions are touched, and nothing that
 -- holds a session takes anything but sessions and connections. Whoever comes from the wrong side

@@ -129,6 +129,19 @@ READ_EVENTS: Final = Statement(
     b" FROM realtime.read_events($1::text[], $2::bigint[], $3::integer, $4::integer)"
 )
 
+# Whether the caller may broadcast, and whether the name is the server's own: in the order asked.
+ASK_BROADCASTS: Final = Statement(
+    b"SELECT is_allowed, is_reserved FROM realtime.ask_broadcasts($1::text[], $2::text[])"
+)
+
+KEEP_LARGE_BROADCAST: Final = Statement(
+    b"SELECT realtime.keep_large_broadcast($1::text, $2::text, $3::json, $4::bytea)"
+)
+
+READ_LARGE_BROADCAST: Final = Statement(
+    b"SELECT payload, raw FROM realtime.read_large_broadcast($1::uuid)"
+)
+
 GET_LOG_EPOCH: Final = Statement(b"SELECT realtime.get_epoch()")
 
 FIND_ENDED_SESSIONS: Final = Statement(b"SELECT * FROM roost.find_ended_sessions($1::uuid[])")
@@ -214,6 +227,7 @@ JOBS: Final = {
         "roost.expire_typing": b"roost.expire_typing(1000)",
         "realtime.expire_large_broadcasts": b"realtime.expire_large_broadcasts(1000)",
         "realtime.expire_client_event_ids": b"realtime.expire_client_event_ids(1000)",
+        "roost.expire_device_messages": b"roost.expire_device_messages(500)",
         "roost.backfill_messages": b"roost.backfill_messages(1000)",
         "roost.backfill_participants": b"roost.backfill_participants(1000)",
         "roost.index_messages": b"roost.index_messages(200)",

@@ -15,18 +15,40 @@ from roost.database.pipeline import Identity, Multiplexer
 from roost.database.queries import ACKNOWLEDGE_EVENTS
 from roost.errors import RoostError
 from roost.realtime.fanout import Channel
+from roost.realtime.protocol import Push
 from roost.realtime.refusals import refused
 
 SPACING_SECONDS: Final = 1.0
 
+_NAME: Final = "ack"
 
-def read_acknowledgement(said: Any, channel: Channel) -> dict[str, int]:
+
+def is_acknowledgement(push: Push) -> bool:
+    """Whether a broadcast is one: some clients have no other way to send anything."""
+    broadcast = push.user_broadcast
+    return (push.payload.get("event") if broadcast is None else broadcast.event) == _NAME
+
+
+def _said(push: Push) -> Any:
+    if push.event == _NAME:
+        return push.payload
+    if push.user_broadcast is None:
+        return push.payload.get("payload")
+    try:
+        return orjson.loads(push.user_broadcast.payload)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def read_acknowledgement(push: Push, channel: Channel) -> dict[str, int]:
     """Topics and offsets of {"offset": n, "topics": {topic: n}}, either of which may be missing.
 
     What is no longer heard in an inbox is left out: the acknowledgement and the end have crossed.
     Raises RoostError.
     """
-    said = said if isinstance(said, dict) else {}
+    said = _said(push)
+    if not isinstance(said, dict):
+        raise _malformed()
     inner = {} if channel.inbox is None else channel.inbox.channels
     topics = said.get("topics", {})
     if not isinstance(topics, dict) or not said.keys() & {"offset", "topics"}:

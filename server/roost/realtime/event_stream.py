@@ -214,6 +214,9 @@ class EventStream(Outlet):
         return server_sent_event(message, event_id=self._id(channel, event.offset))
 
     def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral, *, silent: bool) -> bytes:
+        if ephemeral.is_raw:
+            # There is no form for bytes.
+            return b""
         message = ephemeral.message(inner=channel.carrier is not None, silent=silent)
         return server_sent_event(message)
 

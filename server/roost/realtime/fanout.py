@@ -28,11 +28,12 @@ from roost.database.pipeline import Multiplexer
 from roost.database.queries import GET_LOG_EPOCH
 from roost.errors import RoostError
 from roost.realtime.log import EVERYBODY, Event, LogReader, Page
-from roost.realtime.protocol import Version, broadcast_frame, ephemeral_message
+from roost.realtime.protocol import Version, broadcast_frame, ephemeral_message, raw_frame
 from roost.realtime.refusals import must_refetch
 from roost.tokens import Claims
 
 if TYPE_CHECKING:
+    from roost.realtime.broadcasts import Broadcaster
     from roost.realtime.inbox import Inbox
     from roost.realtime.subscriptions import Rules
 
@@ -136,34 +137,68 @@ class Batch:
 
 
 class Ephemeral:
-    """An event that is not stored, as a frame that is built when first asked for."""
+    """An event that is not stored, as a frame that is built when first asked for.
 
-    __slots__ = ("_frames", "_inner", "_message", "_payload", "event", "topic")
+    event, payload -- JSON text, or whatever bytes where is_raw: those have frames alone
+    skips -- who does not get it
+    """
 
-    def __init__(self, topic: Topic, event: str, payload: bytes) -> None:
+    __slots__ = ("_frames", "_messages", "event", "is_raw", "payload", "skips", "topic")
+
+    def __init__(
+        self,
+        topic: Topic,
+        event: str,
+        payload: bytes,
+        *,
+        is_raw: bool = False,
+        skips: "Subscriber | None" = None,
+    ) -> None:
         self.topic = topic
         self.event = event
-        self._payload = payload
-        self._message = ephemeral_message(event, payload)
-        self._inner = ephemeral_message(event, payload, topic=topic.name)
+        self.payload = payload
+        self.is_raw = is_raw
+        self.skips = skips
+        self._messages: dict[tuple[bool, bool], bytes] = {}
         self._frames: dict[Version, bytes] = {}
 
     def message(self, *, inner: bool, silent: bool = False) -> bytes:
         """As Event.message()."""
-        if silent:
-            topic = self.topic.name if inner else None
-            return ephemeral_message(self.event, self._payload, topic=topic, silent=True)
-        return self._inner if inner else self._message
+        key = (inner, silent)
+        message = self._messages.get(key)
+        if message is None:
+            message = self._messages[key] = ephemeral_message(
+                self.event,
+                self.payload,
+                topic=self.topic.name if inner else None,
+                silent=silent,
+            )
+        return message
 
-    def frame(self, version: Version, channel: "Channel") -> bytes:
-        """The WebSocket frame for a channel."""
-        if channel.carrier is not None:
-            return broadcast_frame(version, channel.joined_name, self._inner)
+    def frame(self, version: Version, channel: "Channel", *, silent: bool = False) -> bytes:
+        """The WebSocket frame for a channel; empty where the version has none for it."""
+        if channel.carrier is not None or silent:
+            return self._frame(version, channel, silent=silent)
         frame = self._frames.get(version)
         if frame is None:
-            frame = broadcast_frame(version, self.topic.joined_name, self._message)
-            self._frames[version] = frame
+            frame = self._frames[version] = self._frame(version, channel, silent=False)
         return frame
+
+    def _frame(self, version: Version, channel: "Channel", *, silent: bool) -> bytes:
+        inner = channel.carrier is not None
+        if not self.is_raw:
+            message = self.message(inner=inner, silent=silent)
+            return broadcast_frame(version, channel.joined_name, message)
+        if version is Version.V1:
+            return b""
+        joined = self.topic if channel.carrier is None else channel.carrier.topic
+        return raw_frame(
+            f"realtime:{joined.name}",
+            self.event,
+            self.payload,
+            topic=self.topic.name if inner else None,
+            silent=silent,
+        )
 
 
 class Subscriber(Protocol):
@@ -182,6 +217,7 @@ class Subscriber(Protocol):
 class Channel:
     """A topic that a socket has joined, and how far it has got.
 
+    broadcaster -- for what its client broadcasts; None for what is heard in an inbox
     carrier -- the inbox in which the topic is heard; None for a topic that was joined itself
     joined_name -- under which its events come, as a JSON string
     inbox -- for an inbox: what else is heard in it
@@ -196,6 +232,7 @@ class Channel:
     """
 
     __slots__ = (
+        "broadcaster",
         "carrier",
         "claims",
         "cursor",
@@ -223,6 +260,7 @@ class Channel:
         self.topic = topic
         self.carrier = carrier
         self.joined_name: bytes = topic.joined_name if carrier is None else carrier.joined_name
+        self.broadcaster: Broadcaster | None = None
         self.inbox: Inbox | None = None
         self.join_ref = join_ref
         self.claims = claims
@@ -352,14 +390,29 @@ class Fanout:
             self._missed.clear()
             self._missed_any = self._clock
 
-    def broadcast(self, name: str, event: str, payload: bytes) -> None:
-        """Passes an ephemeral event on; payload is JSON text. Raises ValueError where it is not."""
+    def is_heard(self, name: str) -> bool:
+        """Whether somebody here may be live in a topic."""
+        topic = self._topics.get(name)
+        return topic is not None and topic.head is not None
+
+    def broadcast(
+        self,
+        name: str,
+        event: str,
+        payload: bytes,
+        *,
+        is_raw: bool = False,
+        skips: Subscriber | None = None,
+    ) -> None:
+        """Passes an ephemeral event on; payload is JSON text, or whatever bytes where is_raw.
+
+        skips -- a socket that does not get it
+        """
         topic = self._topics.get(name)
         if topic is None or topic.head is None:
             # Nobody is live in it.
             return
-        orjson.loads(payload)
-        ephemeral = Ephemeral(topic, event, payload)
+        ephemeral = Ephemeral(topic, event, payload, is_raw=is_raw, skips=skips)
         if topic in self._woken or topic in self._unsure:
             self._held.setdefault(topic, deque(maxlen=MOST_HELD)).append(ephemeral)
         elif topic in self._reading:
@@ -431,16 +484,23 @@ class Fanout:
 
     async def mention(self) -> None:
         """Passes ephemeral events on, for ever."""
+        number = 0
         while True:
             await self._mentions.wait()
             self._mentions.clear()
             while self._ready:
                 ephemeral = self._ready.popleft()
                 topic = ephemeral.topic
-                for number, channel in enumerate(tuple(topic.channels), 1):
+                for channel in tuple(topic.channels):
                     # Whoever has not had the last end of a right yet may be who it is about.
-                    if channel.live and channel.cursor >= topic.revoked_at:
+                    if (
+                        channel.live
+                        and channel.cursor >= topic.revoked_at
+                        and channel.socket is not ephemeral.skips
+                    ):
                         channel.socket.mention(channel, ephemeral)
+                    # Of many events for a few sockets as well.
+                    number += 1
                     if number % SOCKETS_PER_TURN == 0:
                         await asyncio.sleep(0)
 

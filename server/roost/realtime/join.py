@@ -116,11 +116,15 @@ class JoinRequest:
     """
     access_token -- who is joining; None stands for the key that the socket was opened with
     confirm -- say when the channel is live ("replication_ready" of Supabase's clients)
+    acknowledges, echoes -- each broadcast of the client is answered, and comes back to it ("ack"
+        and "self")
     """
 
     access_token: str | None
     replay: Replay
     confirm: bool
+    acknowledges: bool
+    echoes: bool
 
     @classmethod
     def read(cls, payload: dict[str, Any]) -> Self:
@@ -151,6 +155,8 @@ class JoinRequest:
             access_token=_text(payload, "access_token") or _text(payload, "user_token"),
             replay=_replay(broadcast),
             confirm=_flag(broadcast.get("replication_ready")),
+            acknowledges=_flag(broadcast.get("ack")),
+            echoes=_flag(broadcast.get("self")),
         )
 
 

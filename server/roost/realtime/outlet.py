@@ -19,6 +19,7 @@ from roost.database.pipeline import Identity, Multiplexer
 from roost.database.queries import GET_SUBSCRIPTIONS
 from roost.errors import RoostError
 from roost.realtime.acknowledgements import Acknowledgements
+from roost.realtime.broadcasts import Broadcasts
 from roost.realtime.fanout import RETRY_SECONDS, Batch, Channel, Ephemeral, Fanout
 from roost.realtime.join import Grant
 from roost.realtime.log import Event, LogReader, Page
@@ -58,6 +59,7 @@ class Services:
     multiplexer: Multiplexer
     tokens: AccessTokens
     fanout: Fanout
+    broadcasts: Broadcasts
     sessions: "Owners[Outlet]"
     people: "Owners[Outlet]"
     acknowledgements: Acknowledgements
@@ -253,7 +255,7 @@ class Outlet(ABC):
 
     @abstractmethod
     def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral, *, silent: bool) -> bytes:
-        """An ephemeral event as it is written."""
+        """An ephemeral event as it is written; empty where this connection has no form for it."""
 
     def _event_frame(self, channel: Channel, event: Event, *, replayed: bool) -> bytes:
         """An event as it is written, nothing if the person does not want it."""
@@ -308,7 +310,7 @@ class Outlet(ABC):
             if delivery is Delivery.NONE:
                 return
         frame = self._ephemeral_frame(channel, ephemeral, silent=delivery is Delivery.SILENT)
-        if self._transport.get_write_buffer_size() + len(frame) <= MOST_UNSENT_BYTES:
+        if frame and self._transport.get_write_buffer_size() + len(frame) <= MOST_UNSENT_BYTES:
             self._write(frame)
 
     def _fall_behind(self, channel: Channel) -> None:

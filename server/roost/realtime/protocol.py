@@ -2,8 +2,8 @@
 event streams.
 
 Sources: Phoenix's V1 and V2 serializers, and lib/serializer.ts of supabase-js for the binary
-frames of kind 3. A version 1.0.0 frame is a JSON object {topic, event, payload, ref, join_ref}; a
-version 2.0.0 frame is a JSON list [join_ref, ref, topic, event, payload].
+frames of kinds 3 and 4. A version 1.0.0 frame is a JSON object {topic, event, payload, ref,
+join_ref}; a version 2.0.0 frame is a JSON list [join_ref, ref, topic, event, payload], or binary.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,16 @@ import orjson
 LONGEST_FIELD: Final = 255
 
 _BINARY_PUSH: Final = 0
-_BINARY_BROADCAST: Final = 3
+_USER_BROADCAST_PUSH: Final = 3
+_USER_BROADCAST: Final = 4
+
+# The encodings of a user broadcast.
+_RAW: Final = 0
+_JSON: Final = 1
+
+# The first byte of a final frame (RFC 6455, section 5.2).
+_TEXT: Final = 0x81
+_BINARY: Final = 0x82
 
 
 class Version(IntEnum):
@@ -31,14 +40,28 @@ VERSIONS: Final = {"1.0.0": Version.V1, "2.0.0": Version.V2}
 
 
 @dataclass(frozen=True, slots=True)
+class UserBroadcast:
+    """The content of a binary frame of kind 3. Neither it nor the metadata have been looked at.
+
+    payload -- JSON text, or whatever bytes where is_raw
+    """
+
+    event: str
+    metadata: bytes
+    payload: bytes
+    is_raw: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Push:
-    """What a client sent. payload is empty for a binary frame, whose content is not looked at."""
+    """What a client sent. payload is empty for a binary frame; what kind 0 has is not looked at."""
 
     join_ref: str | None
     ref: str | None
     topic: str
     event: str
     payload: dict[str, Any]
+    user_broadcast: UserBroadcast | None = None
 
 
 class MalformedFrameError(Exception):
@@ -92,14 +115,14 @@ def _decode_binary(version: Version, data: bytes) -> Push:
     """Reads `kind | lengths, a byte each | fields | data`.
 
     kind 0: join_ref, ref, topic, event. kind 3: join_ref, ref, topic, the user's event, metadata,
-    then one byte for the encoding of the data; its event is "broadcast".
+    and behind the lengths one byte for the encoding of the data; its event is "broadcast".
     """
     if version is Version.V1:
         raise _malformed("Version 1.0.0 has no binary frames.")
     kind = data[0] if data else None
     if kind == _BINARY_PUSH:
         lengths, start = data[1:5], 5
-    elif kind == _BINARY_BROADCAST:
+    elif kind == _USER_BROADCAST_PUSH:
         lengths, start = data[1:6], 7
     else:
         raise _malformed("Binary frames are of kind 0 or 3.")
@@ -115,13 +138,14 @@ def _decode_binary(version: Version, data: bytes) -> Push:
     join_ref, ref, topic, event = fields
     if not (topic and event):
         raise _malformed("Topic and event are strings of 1 to 255 characters.", fields)
-    return Push(
-        join_ref or None,
-        ref or None,
-        topic,
-        "broadcast" if kind == _BINARY_BROADCAST else event,
-        {},
-    )
+    if kind == _BINARY_PUSH:
+        return Push(join_ref or None, ref or None, topic, event, {})
+    encoding = data[6]
+    if encoding not in (_RAW, _JSON):
+        raise _malformed("The encoding of a broadcast is 0 for bytes or 1 for JSON.", fields)
+    metadata_end = start + lengths[4]
+    sent = UserBroadcast(event, data[start:metadata_end], data[metadata_end:], encoding == _RAW)
+    return Push(join_ref or None, ref or None, topic, "broadcast", {}, sent)
 
 
 def _is_ref(value: Any) -> bool:
@@ -194,18 +218,23 @@ def ephemeral_message(
     event: str, payload: bytes, *, topic: str | None = None, silent: bool = False
 ) -> bytes:
     """As broadcast_message(), for an event that is not stored: it has no id and no offset."""
-    meta: dict[str, Any] = {}
-    if topic is not None:
-        meta["topic"] = topic
-    if silent:
-        meta["silent"] = True
+    meta = _ephemeral_meta(topic, silent=silent)
     if not meta:
         return b'{"type":"broadcast","event":%b,"payload":%b}' % (orjson.dumps(event), payload)
     return b'{"type":"broadcast","event":%b,"payload":%b,"meta":%b}' % (
         orjson.dumps(event),
         payload,
-        orjson.dumps(meta),
+        meta,
     )
+
+
+def _ephemeral_meta(topic: str | None, *, silent: bool) -> bytes:
+    meta: dict[str, Any] = {}
+    if topic is not None:
+        meta["topic"] = topic
+    if silent:
+        meta["silent"] = True
+    return orjson.dumps(meta) if meta else b""
 
 
 def broadcast_frame(version: Version, topic: bytes, message: bytes) -> bytes:
@@ -217,17 +246,47 @@ def broadcast_frame(version: Version, topic: bytes, message: bytes) -> bytes:
     return text_frame(b'[null,null,%b,"broadcast",%b]' % (topic, message))
 
 
+def raw_frame(
+    joined_name: str,
+    event: str,
+    payload: bytes,
+    *,
+    topic: str | None = None,
+    silent: bool = False,
+) -> bytes:
+    """A WebSocket frame with a broadcast of bytes, of kind 4. Version 1.0.0 has no such frames.
+
+    joined_name -- under which the channel was joined
+    topic, silent -- as for ephemeral_message(); raw_fits() has to be true of it
+    """
+    name, event_name = joined_name.encode(), event.encode()
+    meta = _ephemeral_meta(topic, silent=silent)
+    lengths = bytes((_USER_BROADCAST, len(name), len(event_name), len(meta), _RAW))
+    return _frame(_BINARY, b"%b%b%b%b%b" % (lengths, name, event_name, meta, payload))
+
+
+def raw_fits(topic: str) -> bool:
+    """Whether the name of a topic fits in a frame of kind 4, joined by itself and in an inbox."""
+    meta = _ephemeral_meta(topic, silent=True)
+    return max(len(f"realtime:{topic}".encode()), len(meta)) <= LONGEST_FIELD
+
+
 def text_frame(payload: bytes) -> bytes:
-    """An unmasked, final WebSocket text frame (RFC 6455, section 5.2).
+    """A WebSocket text frame.
 
     A frame of the server is the same bytes for every receiver, so it is built once.
     """
+    return _frame(_TEXT, payload)
+
+
+def _frame(opcode: int, payload: bytes) -> bytes:
+    """An unmasked, final WebSocket frame (RFC 6455, section 5.2)."""
     length = len(payload)
     if length < 126:
-        return b"\x81%c%b" % (length, payload)
+        return b"%c%c%b" % (opcode, length, payload)
     if length < 65_536:
-        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), payload)
-    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)
+        return b"%c\x7e%b%b" % (opcode, length.to_bytes(2, "big"), payload)
+    return b"%c\x7f%b%b" % (opcode, length.to_bytes(8, "big"), payload)
 
 
 def server_sent_event(

@@ -19,13 +19,16 @@ from roost.database.pipeline import Multiplexer
 from roost.database.queries import (
     FIND_ENDED_SESSIONS,
     MAINTAIN_PARTITIONS,
-    NOTIFY_EVENTS,
 )
 from roost.errors import DatabaseError, RoostError
 from roost.realtime.acknowledgements import Acknowledgements
+from roost.realtime.announcer import Announcer
+from roost.realtime.broadcast_requests import BroadcastRequests
+from roost.realtime.broadcasts import Broadcasts
 from roost.realtime.event_stream import EventStream, Positions
 from roost.realtime.fanout import RETRY_SECONDS, Fanout
 from roost.realtime.join import read_query, topic_name
+from roost.realtime.lines import EPHEMERAL
 from roost.realtime.log import text_array
 from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
 from roost.realtime.owners import Owners
@@ -56,17 +59,8 @@ MAINTENANCE_PAUSE_SECONDS: Final = 1.0
 # How long all clients together have to answer the close frame when the server stops.
 DRAIN_SECONDS: Final = 1.0
 
-# NOTIFY takes payloads below 8000 bytes.
-LONGEST_NOTIFICATION: Final = 7_900
-
-# The first notification goes at once, those behind it are collected for this long: 32 writers then
-# cost 100 notifications a second instead of one for each commit.
-NOTIFICATION_SPACING_SECONDS: Final = 0.01
-
 _SESSION: Final = "!session:"
 _SUBSCRIPTIONS: Final = "!subscriptions:"
-# Then topic, event and payload (JSON text), with tabs between them: an ephemeral event.
-_EPHEMERAL: Final = "~"
 
 
 class Relay:
@@ -85,22 +79,23 @@ class Relay:
         self._multiplexer = multiplexer
         self._statuses = statuses
         self._origins = settings.cors_origins
+        self._node_id = secrets.token_hex(8)
         self._fanout = Fanout(multiplexer)
+        self._announcer = Announcer(multiplexer, self._node_id)
+        self._broadcasts = Broadcasts(multiplexer, self._fanout, self._announcer)
         self._sessions: Owners[Outlet] = Owners()
         self._people: Owners[Outlet] = Owners()
         self._services = Services(
             multiplexer,
             tokens,
             self._fanout,
+            self._broadcasts,
             self._sessions,
             self._people,
             Acknowledgements(multiplexer),
             asyncio.Semaphore(max(1, settings.db_connections // 4)),
         )
         self._outlets: set[Outlet] = set()
-        self._node_id = secrets.token_hex(8)
-        self._unsent: dict[str, None] = {}
-        self._notifying = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -112,6 +107,8 @@ class Relay:
         pause = await self._maintain_partitions()
         self._spawn(self._fanout.run())
         self._spawn(self._fanout.mention())
+        self._spawn(self._broadcasts.run())
+        self._spawn(self._announcer.run())
         self._spawn(_every(POLL_SECONDS, self._poll))
         self._spawn(_every(SWEEP_SECONDS, self._sweep))
         self._spawn(_every(SESSION_CHECK_SECONDS, self._check_sessions))
@@ -150,11 +147,15 @@ class Relay:
     # --- sockets ----------------------------------------------------------------------------------
 
     def routes(self) -> list[web.RouteDef]:
-        """Where the clients of Supabase and those of Phoenix connect, and event streams."""
+        """Where clients connect, of Supabase, of Phoenix and without a library, and where they
+        broadcast without a connection.
+        """
+        requests = BroadcastRequests(self._broadcasts, self._services.tokens)
         return [
             web.get("/realtime/v1/websocket", self.handle),
             web.get("/socket/websocket", self.handle),
             web.get("/events/{topic:.+}", self.handle_stream),
+            *requests.routes(),
         ]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -288,10 +289,7 @@ class Relay:
         """
         lines = _lines(touched)
         self._take(lines)
-        self._unsent.update(dict.fromkeys(lines))
-        if self._unsent and not self._notifying:
-            self._notifying = True
-            self._spawn(self._notify())
+        self._announcer.announce(lines)
 
     def on_notify(self, payload: str) -> None:
         """A notification on roost_events: the sender's node id, then lines as in wake().
@@ -323,15 +321,8 @@ class Relay:
         # Topics first, so that no ephemeral event goes before what the log says already.
         self._fanout.wake(lines)
         for line in lines:
-            if line.startswith(_EPHEMERAL):
-                self._broadcast(line)
-
-    def _broadcast(self, line: str) -> None:
-        try:
-            topic, event, payload = line.removeprefix(_EPHEMERAL).split("\t")
-            self._fanout.broadcast(topic, event, payload.encode())
-        except ValueError as error:
-            logger.warning("an ephemeral event is malformed: %s", error)
+            if line.startswith(EPHEMERAL):
+                self._broadcasts.take(line)
 
     def _end_session(self, session_id: str) -> None:
         for socket in self._sessions.sockets(session_id):
@@ -354,24 +345,6 @@ class Relay:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             return
-
-    async def _notify(self) -> None:
-        """Tells the other servers, one notification at a time, each with all that has come up.
-
-        What can't be sent is dropped: the others poll, and check their sessions.
-        """
-        try:
-            while self._unsent:
-                payloads = _notifications(self._node_id, self._unsent)
-                self._unsent.clear()
-                try:
-                    for payload in payloads:
-                        await self._multiplexer.call(NOTIFY_EVENTS, (payload,), None)
-                except RoostError as error:
-                    logger.warning("cannot notify the other servers: %s", error)
-                await asyncio.sleep(NOTIFICATION_SPACING_SECONDS)
-        finally:
-            self._notifying = False
 
     # --- looking after things ---------------------------------------------------------------------
 
@@ -418,33 +391,6 @@ class Relay:
 def _lines(text: str) -> list[str]:
     # Not splitlines(), which takes a dozen other characters for the end of a line.
     return [line for line in text.split("\n") if line]
-
-
-def _notifications(node_id: str, lines: Collection[str]) -> list[bytes]:
-    """Payloads for NOTIFY. One has all topics and control messages; when these are too many it has
-    no line, for "anything". Ephemeral events follow, in as many payloads as they need.
-    """
-    head = node_id.encode()
-    payloads: list[bytes] = []
-    ephemeral = [line for line in lines if line.startswith(_EPHEMERAL)]
-    payload = "\n".join(
-        (node_id, *(line for line in lines if not line.startswith(_EPHEMERAL)))
-    ).encode()
-    if len(payload) > LONGEST_NOTIFICATION:
-        payloads.append(head)
-        payload = head
-    for line in ephemeral:
-        more = b"\n" + line.encode()
-        if len(head) + len(more) > LONGEST_NOTIFICATION:
-            logger.warning("an ephemeral event of %d bytes can't be sent on", len(more))
-            continue
-        if len(payload) + len(more) > LONGEST_NOTIFICATION:
-            payloads.append(payload)
-            payload = head
-        payload += more
-    if payload != head:
-        payloads.append(payload)
-    return payloads
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -8,7 +8,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from roost.errors import RoostError
-from roost.realtime.acknowledgements import read_acknowledgement
+from roost.realtime.acknowledgements import is_acknowledgement, read_acknowledgement
+from roost.realtime.broadcasts import Broadcaster
 from roost.realtime.fanout import Batch, Channel, Ephemeral
 from roost.realtime.inbox import Inbox
 from roost.realtime.join import JoinRequest, Replay, ask_to_join, topic_name
@@ -211,19 +212,12 @@ class Socket(Outlet):
             case "access_token":
                 await self._refresh(channel, push)
             case "ack":
-                await self._acknowledge(channel, push, push.payload)
-            case "broadcast" if push.payload.get("event") == "ack":
-                # Some clients have no other way to send than a broadcast.
-                await self._acknowledge(channel, push, push.payload.get("payload"))
+                await self._acknowledge(channel, push)
             case "broadcast":
-                await self._refuse(
-                    push,
-                    refused(
-                        "BroadcastNotServed",
-                        "This server does not take broadcasts from clients.",
-                        "Call a function, such as send_message; it publishes what it does.",
-                    ),
-                )
+                if is_acknowledgement(push):
+                    await self._acknowledge(channel, push)
+                else:
+                    await self._broadcast(channel, push)
             case "presence":
                 await self._refuse(
                     push,
@@ -239,14 +233,14 @@ class Socket(Outlet):
                     refused(
                         "UnknownEvent",
                         "Channels do not take this event.",
-                        "Send phx_join, phx_leave or access_token.",
+                        "Send phx_join, phx_leave, access_token or broadcast.",
                     ),
                 )
 
-    async def _acknowledge(self, channel: Channel, push: Push, said: Any) -> None:
+    async def _acknowledge(self, channel: Channel, push: Push) -> None:
         """Notes what the client says that it has. Answers when the database knows."""
         try:
-            positions = read_acknowledgement(said, channel)
+            positions = read_acknowledgement(push, channel)
         except RoostError as error:
             await self._refuse(push, error)
             return
@@ -263,6 +257,20 @@ class Socket(Outlet):
         else:
             answer = {"status": "ok", "response": {}}
         self._write(self._reply_frame(push, answer))
+
+    async def _broadcast(self, channel: Channel, push: Push) -> None:
+        broadcaster = channel.broadcaster
+        if broadcaster is None:
+            # It is heard in an inbox, where nobody can send to it.
+            return
+        try:
+            await broadcaster.send(push)
+        except RoostError as error:
+            # Clients do not wait for an answer without `ack`; who looks at their log sees it.
+            await self._refuse(push, error)
+        else:
+            if broadcaster.acknowledges:
+                await self._accept(push)
 
     async def _receive_malformed(self, error: MalformedFrameError) -> None:
         self._malformed += 1
@@ -300,6 +308,12 @@ class Socket(Outlet):
         # Both before the question: events and the end of the session count from the moment that the
         # database decides at, which is before its answer is here.
         channel = fanout.subscribe(self, name, push.join_ref or push.ref, claims)
+        channel.broadcaster = Broadcaster(
+            self.services.broadcasts,
+            channel,
+            acknowledges=request.acknowledges,
+            echoes=request.echoes,
+        )
         self._channels[push.topic] = channel
         self._belong_to_sessions()
         with fanout.question() as asked:
@@ -415,7 +429,4 @@ class Socket(Outlet):
         return broadcast_frame(self._version, channel.joined_name, message)
 
     def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral, *, silent: bool) -> bytes:
-        if not silent:
-            return ephemeral.frame(self._version, channel)
-        message = ephemeral.message(inner=channel.carrier is not None, silent=True)
-        return broadcast_frame(self._version, channel.joined_name, message)
+        return ephemeral.frame(self._version, channel, silent=silent)
