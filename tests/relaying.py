@@ -185,7 +185,11 @@ class Message:
 
 
 class Phone:
-    """A client that speaks in raw frames."""
+    """A client that speaks in raw frames.
+
+    hears_presence -- whether receive() answers the event presence, which comes whenever somebody's
+        devices come and go, and thus between all others
+    """
 
     def __init__(
         self, ws: aiohttp.ClientWebSocketResponse, version: Version, person: Person | None
@@ -195,6 +199,7 @@ class Phone:
         self.person = person
         # Leaves out what is heard in an inbox of other topics.
         self.hears_its_own_alone = False
+        self.hears_presence = False
         self._refs = map(str, itertools.count(1))
 
     async def send(
@@ -217,8 +222,12 @@ class Phone:
     async def receive(self) -> Message:
         while True:
             message = await self._receive()
-            if not self.hears_its_own_alone or "topic" not in message.payload.get("meta", {}):
-                return message
+            if message.event == "broadcast" and (
+                (self.hears_its_own_alone and "topic" in message.payload.get("meta", {}))
+                or (message.payload["event"] == "presence" and not self.hears_presence)
+            ):
+                continue
+            return message
 
     async def _receive(self) -> Message:
         async with asyncio.timeout(20):

@@ -17,6 +17,7 @@ from roost.database.pipeline import Multiplexer
 from roost.errors import RoostError
 from roost.realtime import announcer, log, outlet, relay, socket
 from roost.realtime import fanout as fan_out
+from roost.realtime.presence import Message
 from roost.realtime.protocol import Version
 from roost.tokens import Claims
 from tests.relaying import (
@@ -223,6 +224,9 @@ class Silent:
 
     def mention(self, channel: fan_out.Channel, ephemeral: fan_out.Ephemeral) -> None:
         raise AssertionError(channel, ephemeral)
+
+    def tell_presence(self, channel: fan_out.Channel, message: Message) -> bool:
+        raise AssertionError(channel, message)
 
     def fail(self, channel: fan_out.Channel, error: RoostError) -> None:
         raise AssertionError(channel, error)
@@ -694,10 +698,14 @@ async def test_whoever_is_behind_misses_ephemeral_events(
 
 
 async def test_a_full_socket_drops_ephemeral_events(
-    monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person
+    database: str, db: Database, ada: Person
 ) -> None:
     """What is stored comes all the same, from the log."""
-    monkeypatch.setattr(outlet, "MOST_UNSENT_BYTES", 500)
+    async with running_node(database, realtime_unsent_bytes=500) as node:
+        await drops_ephemeral_events(node, db, ada)
+
+
+async def drops_ephemeral_events(node: Node, db: Database, ada: Person) -> None:
     phone = await (await node.phone(ada)).joined(ada.inbox)
     large = json.dumps("x" * 500)
     await db.broadcast(ada.inbox, "1")
@@ -870,7 +878,9 @@ async def test_rights_that_calls_give_and_take_hold_on_both_servers(database: st
             (4, "participant.added"),
             (5, "message.updated"),
         ]
-        assert [short(event)[:2] for event in await sees_some.events(2)] == [
-            (4, "participant.added"),
-            (5, "hidden"),
-        ]
+        for wanted in ((4, "participant.added"), (5, "hidden")):
+            (event,) = await sees_some.events(1)
+            if "meta" not in event:
+                # What was told of the typing came to this server late.
+                (event,) = await sees_some.events(1)
+            assert short(event)[:2] == wanted

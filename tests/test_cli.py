@@ -256,13 +256,14 @@ def test_every_import_is_a_declared_dependency() -> None:
         )
     }
     declared = {
-        re.split(r"[^A-Za-z0-9_-]", requirement)[0].lower()
+        re.split(r"[^A-Za-z0-9_-]", requirement)[0].lower().replace("_", "-")
         for requirement in importlib.metadata.requires("roost") or []
         if "extra ==" not in requirement
     }
     distributions = importlib.metadata.packages_distributions()
     for name in sorted(imported - sys.stdlib_module_names - {"roost"}):
-        assert declared & {one.lower() for one in distributions[name]}, f"{name} is not declared"
+        found = {one.lower().replace("_", "-") for one in distributions[name]}
+        assert declared & found, f"{name} is not declared"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -14,6 +14,7 @@ import pytest
 from roost.errors import RoostError
 from roost.realtime import event_stream, outlet, relay
 from roost.realtime.event_stream import Positions
+from roost.settings import Settings
 from tests.relaying import Database, Node, Person, eventually, running_node
 from tests.serving import Client
 from tests.support import connect
@@ -324,6 +325,6 @@ async def test_a_client_that_does_not_read_costs_a_bounded_amount(
         for _ in range(60):
             await db.publish_many(ada.own_device, 100, 10_000)
         assert isinstance(transport, asyncio.WriteTransport)
-        assert transport.get_write_buffer_size() <= outlet.MOST_UNSENT_BYTES
+        assert transport.get_write_buffer_size() <= Settings().realtime_unsent_bytes
         offsets = [event["meta"]["offset"] for event in await stream.events(6_000)]
         assert offsets == list(range(1, 6_001))

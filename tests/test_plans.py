@@ -11,6 +11,7 @@ from roost.database.embedded import EmbeddedPostgres
 from tests.support import connect, new_database
 
 USER = "00000000-0000-7000-8000-000000000001"
+OTHER = "00000000-0000-7000-8000-000000000002"
 CONVERSATION = "00000000-0000-7000-9000-000000000001"
 # In the middle of the conversation, the first of a thread of 500.
 MESSAGE = "00000000-0000-7000-a000-000000010000"
@@ -18,6 +19,8 @@ DELETED = "00000000-0000-7000-a000-000000010001"
 SUBSCRIPTION = "00000000-0000-7000-b000-000000000001"
 # One that waits for the person's device, and is from it.
 DEVICE_MESSAGE = "00000000-0000-7000-b000-000000000250"
+
+SERVER = "00000000-0000-7000-8000-0000000000c1"
 
 # One person in 500 conversations, one of which has 20,000 messages; others in 2,000 more. 500
 # messages wait for that person's device and 10 for each of the others; 1,000 are past their time.
@@ -113,6 +116,14 @@ INSERT INTO roost.device_message_outcomes (
 SELECT gen_random_uuid(), id, id, id, 10 + n, 'acknowledged', now(), now(),
     now() - n * interval '1 day'
 FROM roost.users, generate_series(1, 10) AS n;
+INSERT INTO roost.servers (id) VALUES ('{SERVER}');
+INSERT INTO roost.device_presence (device_id, user_id) SELECT id, user_id FROM roost.devices;
+INSERT INTO roost.device_connections (session_id, server_id, user_id)
+SELECT id, '{SERVER}', user_id FROM roost.sessions;
+INSERT INTO roost.announced_presence (user_id) SELECT id FROM roost.users;
+INSERT INTO realtime.presences (server_id, reference, topic, key, meta)
+SELECT '{SERVER}', 'r' || n, 'conversation:' || n % 200, 'k', '{{}}'
+FROM generate_series(1, 2000) AS n;
 SET session_replication_role = origin;
 ANALYZE;
 """
@@ -121,7 +132,14 @@ TEXT = '{"text": "hello @1@example.com"}'
 ATTACHMENTS = '[{"name": "x", "media_type": "a/b", "size": 1, "url": "https://example.com"}]'
 
 # Tables that stay small whatever is stored.
-SMALL = {"log", "conversation_permissions", "message_backfill", "search_history", "pg_namespace"}
+SMALL = {
+    "log",
+    "conversation_permissions",
+    "message_backfill",
+    "search_history",
+    "pg_namespace",
+    "servers",
+}
 
 # A scan may pass over a row or two that changed meanwhile, but must not search.
 MOST_ROWS_REMOVED = 5
@@ -177,6 +195,13 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         f"SELECT api.remove_reaction('{MESSAGE}', ':ship:')",
         f"SELECT api.list_typing('{CONVERSATION}')",
         f"SELECT api.set_typing('{CONVERSATION}')",
+        "SELECT api.set_presence('busy', 'Reading')",
+        f"SELECT api.get_presence(ARRAY['{USER}', '{OTHER}']::uuid[])",
+        f"SELECT api.list_presence('{CONVERSATION}')",
+        f"SELECT roost.record_presence('{SERVER}', '{{{USER},{OTHER}}}', '{{t,f}}', '{{0,1}}')",
+        f"SELECT realtime.record_presences('{SERVER}', '{{r,s}}', '{{t:1,t:2}}', '{{k,k}}',"
+        f" ARRAY['{{}}', '{{}}'], '{{r1,r2}}')",
+        f"SELECT * FROM realtime.read_presences('{USER}', '{{conversation:1,conversation:2}}')",
         "SELECT roost.expire_messages(100)",
         "SELECT api.list_conversations(state => 'archived')",
         f"SELECT api.get_conversation('{CONVERSATION}')",

@@ -186,6 +186,9 @@ SELECT set_eq(
         ('roost.typing_indicators'),
         ('roost.device_cursors'),
         ('roost.event_subscriptions'),
+        ('roost.device_presence'),
+        ('roost.device_connections'),
+        ('roost.announced_presence'),
         ('roost.conversation_permissions')
     $$,
     'the tables of user data have policies: each is probed in policies.sql'
@@ -225,6 +228,7 @@ SELECT set_eq(
         ('realtime.large_broadcasts'),
         ('realtime.log'),
         ('realtime.topic_prefixes'),
+        ('realtime.presences'),
         ('realtime.topics'),
         ('roost.error_codes'),
         ('roost.login_attempts'),
@@ -233,7 +237,8 @@ SELECT set_eq(
         ('roost.migration_checksums'),
         ('roost.search_history'),
         ('roost.search_queue'),
-        ('roost.server_secrets')
+        ('roost.server_secrets'),
+        ('roost.servers')
     $$,
     'the functions of api may touch no other table'
 );
@@ -342,7 +347,10 @@ SELECT set_eq(
                 ('api.mark_delivered', 'user'),
                 ('api.mark_read', 'user'),
 
+                ('api.get_presence', 'user'),
+                ('api.list_presence', 'user'),
                 ('api.list_typing', 'user'),
+                ('api.set_presence', 'user'),
                 ('api.set_typing', 'user'),
 
                 ('api.acknowledge_events', 'user'),
@@ -366,6 +374,7 @@ SELECT set_eq(
                 -- The server, for itself
                 ('roost.backfill_messages', 'gateway'),
                 ('roost.backfill_participants', 'gateway'),
+                ('roost.beat', 'gateway'),
                 ('roost.begin_call', 'gateway'),
                 ('roost.begin_sign_in', 'gateway'),
                 ('roost.begin_sign_up', 'gateway'),
@@ -375,12 +384,14 @@ SELECT set_eq(
                 ('roost.expire_typing', 'gateway'),
                 ('roost.find_ended_sessions', 'gateway'),
                 ('roost.finish_sign_in', 'gateway'),
+                ('roost.forget_servers', 'gateway'),
                 ('roost.get_error_codes', 'gateway'),
                 ('roost.get_migration_checksums', 'gateway'),
                 ('roost.get_server_secret', 'gateway'),
                 ('roost.get_user', 'gateway'),
                 ('roost.index_messages', 'gateway'),
                 ('roost.purge_conversations', 'gateway'),
+                ('roost.record_presence', 'gateway'),
                 ('roost.refresh_session', 'gateway'),
                 ('roost.sign_up', 'gateway'),
                 ('roost.update_user', 'gateway'),
@@ -390,7 +401,9 @@ SELECT set_eq(
                 ('realtime.keep_large_broadcast', 'gateway'),
                 ('realtime.maintain_partitions', 'gateway'),
                 ('realtime.read_events', 'gateway'),
-                ('realtime.read_large_broadcast', 'gateway')
+                ('realtime.read_large_broadcast', 'gateway'),
+                ('realtime.read_presences', 'gateway'),
+                ('realtime.record_presences', 'gateway')
         ) AS listed (function, roles)
         CROSS JOIN LATERAL unnest(string_to_array(listed.roles, ' ')) AS allowed (role)
     $$,

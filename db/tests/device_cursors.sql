@@ -177,7 +177,9 @@ SELECT is(
     pg_temp.on_device(
         'b',
         $$
-            SELECT string_agg(concat_ws(' ', left(topic, 4), coalesce(replay_after::text, '-')), ', ')
+            SELECT string_agg(
+                concat_ws(' ', left(topic, 4), coalesce(replay_after::text, '-')), ', '
+            )
             FROM realtime.join_topic(
                 'user:00000000-0000-7000-8000-00000000000b', p_acknowledged => true
             )

@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(272);
+SELECT plan(303);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -88,6 +88,23 @@ INSERT INTO roost.event_subscriptions (user_id, delivery)
 VALUES
 ('00000000-0000-7000-8000-00000000000a', 'all'),
 ('00000000-0000-7000-8000-00000000000b', 'all');
+INSERT INTO roost.servers (id) VALUES ('00000000-0000-7000-8000-0000000000c1');
+INSERT INTO roost.device_presence (device_id, user_id)
+VALUES
+('00000000-0000-7000-8000-0000000000da', '00000000-0000-7000-8000-00000000000a'),
+('00000000-0000-7000-8000-0000000000db', '00000000-0000-7000-8000-00000000000b');
+INSERT INTO roost.device_connections (session_id, server_id, user_id)
+VALUES
+(
+    '00000000-0000-7000-8000-0000000000ea', '00000000-0000-7000-8000-0000000000c1',
+    '00000000-0000-7000-8000-00000000000a'
+),
+(
+    '00000000-0000-7000-8000-0000000000eb', '00000000-0000-7000-8000-0000000000c1',
+    '00000000-0000-7000-8000-00000000000b'
+);
+INSERT INTO roost.announced_presence (user_id)
+VALUES ('00000000-0000-7000-8000-00000000000a'), ('00000000-0000-7000-8000-00000000000b');
 CREATE TEMPORARY TABLE person (name text PRIMARY KEY, id uuid);
 INSERT INTO person
 VALUES
@@ -166,6 +183,19 @@ AS $$
         (
             SELECT json_agg(rule ORDER BY id) FROM roost.event_subscriptions AS rule
             WHERE user_id = '00000000-0000-7000-8000-00000000000a'
+        ),
+        (
+            SELECT json_agg(presence ORDER BY device_id) FROM roost.device_presence AS presence
+            WHERE user_id = '00000000-0000-7000-8000-00000000000a'
+        ),
+        (
+            SELECT json_agg(connection ORDER BY session_id)
+            FROM roost.device_connections AS connection
+            WHERE user_id = '00000000-0000-7000-8000-00000000000a'
+        ),
+        (
+            SELECT json_agg(announced ORDER BY user_id) FROM roost.announced_presence AS announced
+            WHERE user_id = '00000000-0000-7000-8000-00000000000a'
         )
     );
 $$;
@@ -193,7 +223,10 @@ CROSS JOIN (
         ('message_mentions'),
         ('message_embeddings'),
         ('typing_indicators'),
-        ('event_subscriptions')
+        ('event_subscriptions'),
+        ('device_presence'),
+        ('device_connections'),
+        ('announced_presence')
 ) AS relation (name);
 SELECT is(
     as_caller(
@@ -223,7 +256,10 @@ CROSS JOIN (
         ('message_mentions', 'user_id'),
         ('message_embeddings', 'message_id'),
         ('typing_indicators', 'user_id'),
-        ('event_subscriptions', 'user_id')
+        ('event_subscriptions', 'user_id'),
+        ('device_presence', 'user_id'),
+        ('device_connections', 'user_id'),
+        ('announced_presence', 'user_id')
 ) AS relation (name, person)
 WHERE person.name <> 'ada';
 
@@ -262,6 +298,8 @@ CROSS JOIN (
         ('message_embeddings SET embedding = ''{2}''', 1),
         ('typing_indicators SET expires_at = now()', 1),
         ('event_subscriptions SET delivery = ''none''', 1),
+        -- A device speaks for itself alone, and here nobody is on one.
+        ('device_presence SET activity = ''x''', 0),
         -- What an embedding is of is gone with this.
         ('messages SET content = ''{"text": "y"}''', 1)
 ) AS command (update, own_rows)
@@ -289,6 +327,9 @@ FROM (
         ('typing_indicators SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
         ('event_subscriptions SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
         ('event_subscriptions SET topic = ''user:1'''),
+        ('device_presence SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
+        ('device_connections SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
+        ('announced_presence SET status = ''busy'''),
         ('conversation_permissions SET least_role = ''viewer'''),
         ('conversations SET purged_at = now()'),
         ('conversations SET expired_number = 1'),
@@ -319,6 +360,26 @@ FROM (
             ' device_id = ''00000000-0000-7000-8000-0000000000da'''
         )
 ) AS refused (update);
+-- On a device of one's own.
+SELECT set_config('roost.device_id', '00000000-0000-7000-8000-0000000000da', true);
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'UPDATE roost.device_presence SET activity = ''x'''
+    ),
+    0::bigint,
+    'nor does the device of somebody else make it theirs'
+);
+SELECT set_config('roost.device_id', '00000000-0000-7000-8000-0000000000db', true);
+SELECT is(
+    rows_changed(
+        'roost_api', '00000000-0000-7000-8000-00000000000b',
+        'UPDATE roost.device_presence SET activity = ''x'''
+    ),
+    1::bigint,
+    'a device says how it is seen, and no other one'
+);
+SELECT set_config('roost.device_id', '', true);
 SELECT is(pg_temp.state(), (SELECT state FROM before), 'nothing of ada''s has changed');
 
 -- INSERT
@@ -418,6 +479,21 @@ CROSS JOIN (
             ' (''00000000-0000-7000-8000-00000000000a'', ''none'')'
         ),
         (
+            'device_presence (device_id, user_id) VALUES'
+            ' (''00000000-0000-7000-8000-0000000000da'','
+            ' ''00000000-0000-7000-8000-00000000000a'')'
+        ),
+        (
+            'device_connections (session_id, server_id, user_id) VALUES'
+            ' (''00000000-0000-7000-8000-0000000000ea'','
+            ' ''00000000-0000-7000-8000-0000000000c1'','
+            ' ''00000000-0000-7000-8000-00000000000a'')'
+        ),
+        (
+            'announced_presence (user_id) VALUES'
+            ' (''00000000-0000-7000-8000-00000000000a'')'
+        ),
+        (
             'conversation_permissions (permission, least_role, in_archive, meaning) VALUES'
             ' (''x.y'', ''viewer'', true, ''x'')'
         )
@@ -444,7 +520,10 @@ FROM (
         ('message_changes'),
         ('message_attachments'),
         ('message_mentions'),
-        ('message_embeddings')
+        ('message_embeddings'),
+        ('device_presence'),
+        ('device_connections'),
+        ('announced_presence')
 ) AS relation (name);
 SELECT is(
     rows_changed('roost_api', deletion.id, 'DELETE FROM roost.' || deletion.relation),

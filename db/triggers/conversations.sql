@@ -109,8 +109,9 @@ FOR EACH ROW
 WHEN (
     current_user = 'roost_api'
     AND (
-        (NEW.last_seq, NEW.last_number, NEW.last_activity)
-        <> (OLD.last_seq + 1, OLD.last_number + 1, now())
+        NEW.last_seq <> OLD.last_seq + 1
+        OR NEW.last_number <> OLD.last_number + 1
+        OR NEW.last_activity <> now()
         OR OLD.archived_at IS NOT NULL
         OR OLD.deleted_at IS NOT NULL
     )

@@ -67,6 +67,14 @@ BEGIN
             AND (relation.relkind = 'i' OR relation.relrowsecurity)
 
         UNION ALL
+        -- On all columns or on some: later versions leave those out that no caller writes.
+        SELECT concat('INSERT on ', relation.relname)
+        FROM pg_catalog.pg_class AS relation
+        WHERE relation.relnamespace = 'roost'::regnamespace
+            AND relation.relkind = 'r'
+            AND has_any_column_privilege('roost_api', relation.oid, 'INSERT')
+
+        UNION ALL
         SELECT concat(acl.privilege_type, ' on ', relation.relname)
         FROM pg_catalog.pg_class AS relation
         CROSS JOIN aclexplode(relation.relacl) AS acl

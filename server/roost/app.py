@@ -23,6 +23,8 @@ from roost.database.queries import SELECT_ONE
 from roost.errors import RoostError
 from roost.jobs import Jobs
 from roost.logs import set_up_logs
+from roost.metrics import Metrics
+from roost.realtime.metrics import RelayCollector
 from roost.realtime.relay import Relay
 from roost.responses import error_response, request_id
 from roost.rpc.handler import Rpc
@@ -32,6 +34,7 @@ from roost.tokens import AccessTokens, read_server_secret
 logger = logging.getLogger(__name__)
 
 MULTIPLEXER: Final = web.AppKey("multiplexer", Multiplexer)
+RELAY: Final = web.AppKey("relay", Relay)
 
 EVENTS_CHANNEL: Final = "roost_events"
 SCHEMA_CHANNEL: Final = "roost_schema"
@@ -40,8 +43,9 @@ SLOW_CONNECTIONS: Final = 2
 PIPELINE_DEPTH: Final = 8
 CONNECT_TIMEOUT: Final = 2.0
 
-# The whole server ends within five seconds, PostgreSQL included. aiohttp waits for the requests in
-# flight, cancels them and waits as long again; after that nothing is left but to close connections.
+# The whole server ends within five seconds, PostgreSQL included. First sockets are told to come
+# back, over ROOST_REALTIME_DRAIN_MS, while calls go on. Then aiohttp waits for the requests in
+# flight, cancels them and waits as long again; after that there are only connections to close.
 DRAIN_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 0.5
 
@@ -216,10 +220,17 @@ async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Appli
 
         app = web.Application(client_max_size=settings.max_body_bytes)
         app[MULTIPLEXER] = multiplexer
+        app[RELAY] = relay
         _add_routes(
             app,
             settings,
-            [*rpc.routes(), *auth.routes(), *relay.routes(), web.get("/health", _health)],
+            [
+                *rpc.routes(),
+                *auth.routes(),
+                *relay.routes(),
+                *Metrics(settings, RelayCollector(relay)).routes(),
+                web.get("/health", _health),
+            ],
         )
 
         await relay.start()
@@ -284,8 +295,23 @@ class _Signals:
                 return
 
 
+async def _stop(runner: web.AppRunner, relay: Relay) -> None:
+    """Sockets first, while all is answered as before: aiohttp reads nothing more from any of them
+    once it cleans up, not even the answer to a close frame.
+    """
+    try:
+        for site in list(runner.sites):
+            await site.stop()
+        await relay.drain()
+        await runner.cleanup()
+    except asyncio.CancelledError:
+        relay.abort()
+        raise
+
+
 async def run(settings: Settings, conninfo: str, announce: Callable[[str], None]) -> None:
-    """Serves until it is cancelled, then drains: sockets are told to come back, calls finish.
+    """Serves until it is cancelled, then drains: sockets are told to come back, calls finish. Ends
+    at once when it is cancelled again.
 
     announce -- called with the address once requests are taken
     Raises OSError when the address can't be had, DatabaseUnavailable when there is no database.
@@ -310,4 +336,4 @@ async def run(settings: Settings, conninfo: str, announce: Callable[[str], None]
             announce(f"http://{host}:{address[1]}")
             await asyncio.get_running_loop().create_future()
         finally:
-            await runner.cleanup()
+            await _stop(runner, app[RELAY])

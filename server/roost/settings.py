@@ -11,10 +11,28 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+METRICS = ("off", "loopback")
+
+SHORTEST_METRICS_TOKEN = 16
+
+# The whole server ends within five seconds, and has other things to do in them.
+LONGEST_DRAIN_MS = 2_500
 
 # Any of these says where a server is. The rest of libpq's variables (PGUSER, PGPASSWORD and so on)
 # only say how to reach it, and people have them set for other reasons.
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
+
+# Each may be 0, for no limit.
+REALTIME_LIMITS = (
+    "realtime_socket_channels",
+    "realtime_socket_joins_per_second",
+    "realtime_socket_messages_per_second",
+    "realtime_socket_bytes_per_second",
+    "realtime_user_sockets",
+    "realtime_user_joins_per_second",
+    "realtime_user_messages_per_second",
+    "realtime_user_bytes_per_second",
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -31,6 +49,9 @@ class Settings:
     database_url -- libpq URL or keyword string; "" is libpq's own environment; None is embedded
     jwt_secret -- key of the access tokens (HS256); None keeps one in the database
     trusted_proxies -- who is believed about the address of a client (X-Forwarded-For)
+    realtime_* -- see docs/reference/settings.md; a limit of 0 is none
+    metrics -- who may read the metrics without a token: "off" is nobody
+    metrics_token -- who brings it may read the metrics
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +70,20 @@ class Settings:
     cors_origins: tuple[str, ...] = ("*",)
     trusted_proxies: tuple[Network, ...] = ()
     log_level: str = "info"
+    realtime_socket_channels: int = 100
+    realtime_socket_joins_per_second: int = 20
+    realtime_socket_messages_per_second: int = 100
+    realtime_socket_bytes_per_second: int = 131_072
+    realtime_user_sockets: int = 100
+    realtime_user_joins_per_second: int = 100
+    realtime_user_messages_per_second: int = 200
+    realtime_user_bytes_per_second: int = 524_288
+    realtime_frame_bytes: int = 262_144
+    realtime_unsent_bytes: int = 1_048_576
+    realtime_compress_from_bytes: int = 512
+    realtime_drain_ms: int = 2_000
+    metrics: str = "off"
+    metrics_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -99,7 +134,28 @@ class Settings:
             db_connections=number("ROOST_DB_CONNECTIONS", default.db_connections, 1, 1_000),
             cors_origins=_cors_origins(given),
             trusted_proxies=_trusted_proxies(given),
-            log_level=_log_level(given),
+            log_level=_choice(given, "ROOST_LOG_LEVEL", LOG_LEVELS, default.log_level),
+            realtime_frame_bytes=number(
+                "ROOST_REALTIME_FRAME_BYTES", default.realtime_frame_bytes, 1_024, 16_777_216
+            ),
+            realtime_unsent_bytes=number(
+                "ROOST_REALTIME_UNSENT_BYTES", default.realtime_unsent_bytes, 65_536, 1_073_741_824
+            ),
+            realtime_compress_from_bytes=number(
+                "ROOST_REALTIME_COMPRESS_FROM_BYTES",
+                default.realtime_compress_from_bytes,
+                0,
+                1_073_741_824,
+            ),
+            realtime_drain_ms=number(
+                "ROOST_REALTIME_DRAIN_MS", default.realtime_drain_ms, 0, LONGEST_DRAIN_MS
+            ),
+            metrics=_choice(given, "ROOST_METRICS", METRICS, default.metrics),
+            metrics_token=_metrics_token(given),
+            **{
+                name: number(f"ROOST_{name.upper()}", getattr(default, name), 0, 1_000_000_000)
+                for name in REALTIME_LIMITS
+            },
         )
 
 
@@ -157,10 +213,18 @@ def _trusted_proxies(given: Mapping[str, str]) -> tuple[Network, ...]:
     return tuple(networks)
 
 
-def _log_level(given: Mapping[str, str]) -> str:
-    level = given.get("ROOST_LOG_LEVEL", "info").strip().lower()
-    if level not in LOG_LEVELS:
+def _metrics_token(given: Mapping[str, str]) -> str | None:
+    token = given.get("ROOST_METRICS_TOKEN", "").strip()
+    if token and len(token) < SHORTEST_METRICS_TOKEN:
         raise SettingsError(
-            f"ROOST_LOG_LEVEL is {level!r}: set it to one of {', '.join(LOG_LEVELS)}"
+            f"ROOST_METRICS_TOKEN is too short: set it to at least {SHORTEST_METRICS_TOKEN}"
+            " characters"
         )
-    return level
+    return token or None
+
+
+def _choice(given: Mapping[str, str], name: str, choices: tuple[str, ...], otherwise: str) -> str:
+    value = given.get(name, otherwise).strip().lower()
+    if value not in choices:
+        raise SettingsError(f"{name} is {value!r}: set it to one of {', '.join(choices)}")
+    return value

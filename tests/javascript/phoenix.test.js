@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
 import { createClient } from '@supabase/supabase-js'
-import { Socket } from 'phoenix'
+import { Presence, Socket } from 'phoenix'
 
 const url = process.env.ROOST_URL
 const password = 'correct horse battery staple'
@@ -85,5 +85,69 @@ test('a client broadcasts, and hears what others broadcast', async () => {
   assert.equal(refused.code, 'MalformedBroadcast')
   await new Promise((resolve) => sends.socket.disconnect(resolve))
   await new Promise((resolve) => hears.socket.disconnect(resolve))
+  await supabase.auth.signOut()
+})
+
+test('its Presence puts together who is there', async () => {
+  const supabase = createClient(url, 'anon')
+  const email = `${randomUUID()}@example.com`
+  const { data } = await supabase.auth.signUp({ email, password })
+  const { data: conversation } = await supabase.rpc('create_conversation', {})
+
+  async function joined(key) {
+    const socket = new Socket(`${url.replace('http', 'ws')}/socket`, {})
+    socket.connect()
+    const channel = socket.channel(`realtime:conversation:${conversation.id}`, {
+      config: { private: true, presence: { key, enabled: true } },
+      access_token: data.session.access_token,
+    })
+    const presence = new Presence(channel)
+    let wake = () => {}
+    presence.onSync(() => wake())
+    const until = async (expected) => {
+      const seen = () =>
+        JSON.stringify(presence.list((each, { metas }) => [each, metas.map(({ n }) => n)]))
+      while (seen() !== JSON.stringify(expected)) {
+        await new Promise((resolve) => (wake = resolve))
+      }
+    }
+    await new Promise((resolve, reject) => {
+      channel.join().receive('ok', resolve).receive('error', reject)
+    })
+    const push = (event, payload) =>
+      new Promise((resolve, reject) => {
+        channel
+          .push('presence', { type: 'presence', event, payload })
+          .receive('ok', resolve)
+          .receive('error', reject)
+      })
+    return { socket, until, push }
+  }
+
+  const first = await joined('a')
+  await first.push('track', { n: 1 })
+  await first.until([['a', [1]]])
+  const second = await joined('b')
+  await second.until([['a', [1]]])
+  for (let n = 2; n <= 50; n += 1) await second.push('track', { n })
+  const third = await joined('b')
+  await third.push('track', { n: 51 })
+  for (const each of [first, second, third]) {
+    await each.until([
+      ['a', [1]],
+      ['b', [50, 51]],
+    ])
+  }
+  await new Promise((resolve) => second.socket.disconnect(resolve))
+  await first.until([
+    ['a', [1]],
+    ['b', [51]],
+  ])
+  await third.push('untrack')
+  await first.until([['a', [1]]])
+  await assert.rejects(third.push('track', 'x'), { reason: 'Presence track payload must be a map' })
+
+  await new Promise((resolve) => first.socket.disconnect(resolve))
+  await new Promise((resolve) => third.socket.disconnect(resolve))
   await supabase.auth.signOut()
 })

@@ -379,3 +379,73 @@ test('a new token keeps a live channel, which sends on', async () => {
     [1, 2],
   )
 })
+
+test('presence: who comes, changes, leaves and closes, with many metas a key', async () => {
+  const ada = await person()
+  const grace = await person()
+  const conversation = succeeded(
+    await ada.supabase.rpc('create_conversation', { participants: [grace.id] }),
+  )
+  const name = `conversation:${conversation.id}`
+  const config = (key) => ({ config: { private: true, presence: { key } } })
+  const watching = ada.supabase.channel(name, config('ada'))
+  const heard = []
+  let wake = () => {}
+  for (const event of ['sync', 'join', 'leave']) {
+    watching.on('presence', { event }, (payload) => {
+      if (event !== 'sync') heard.push(payload)
+      wake()
+    })
+  }
+  const seen = () =>
+    Object.fromEntries(
+      Object.entries(watching.presenceState()).map(([key, metas]) => [
+        key,
+        metas.map(({ presence_ref: ref, ...rest }) => {
+          assert.ok(ref)
+          return rest.doing
+        }),
+      ]),
+    )
+  const until = async (expected) => {
+    while (JSON.stringify(seen()) !== JSON.stringify(expected)) {
+      await new Promise((resolve) => (wake = resolve))
+    }
+  }
+  await subscribed(watching)
+  await until({})
+
+  // A tracker that listens for nothing.
+  const phone = grace.supabase.channel(name, config('grace'))
+  await subscribed(phone)
+  assert.equal(await phone.track({ doing: 'typing' }), 'ok')
+  await until({ grace: ['typing'] })
+  assert.equal(await phone.track({ doing: 'nothing' }), 'ok')
+  await until({ grace: ['nothing'] })
+
+  const laptop = client()
+  succeeded(await laptop.auth.signInWithPassword({ email: grace.email, password }))
+  const second = laptop.channel(name, config('grace'))
+  const synced = new Promise((resolve) => {
+    second.on('presence', { event: 'sync' }, () => resolve(second.presenceState()))
+  })
+  await subscribed(second)
+  assert.deepEqual(Object.keys(await synced), ['grace'])
+  assert.equal(await second.track({ doing: 'reading' }), 'ok')
+  await until({ grace: ['nothing', 'reading'] })
+  assert.equal(await watching.track({ doing: 'watching' }), 'ok')
+  await until({ grace: ['nothing', 'reading'], ada: ['watching'] })
+  assert.equal(await watching.untrack(), 'ok')
+  await until({ grace: ['nothing', 'reading'] })
+  assert.equal(await phone.untrack(), 'ok')
+  await until({ grace: ['reading'] })
+  await laptop.realtime.disconnect()
+  await until({})
+
+  assert.deepEqual(
+    heard.map(({ event, key }) => `${event} ${key}`).filter((each) => each.startsWith('join')),
+    ['join grace', 'join grace', 'join grace', 'join ada'],
+  )
+  const refused = await phone.track('typing')
+  assert.equal(refused, 'error')
+})

@@ -151,7 +151,8 @@ COMMENT ON FUNCTION realtime.join_topic(text, bigint, text, jsonb, timestamptz, 
 'Decides a join. Answers a row for the topic, and for an inbox one more for each topic that is heard
 in it: its newest offset, the log''s epoch, the offset up to which the caller may see nothing (0
 where they may see all), the offset to replay from (NULL for none), whether what the client lacks is
-gone, which is an error for the topic itself, and for the topic itself realtime.get_subscriptions(). p_after is the last offset that the client
-has, p_epoch the epoch that it had it from, p_positions the same for topics heard in the inbox:
-{"<topic>": offset}. p_acknowledged takes all of these from what the device has acknowledged.
-p_since and p_limit replay the newest p_limit events that are not older. Errors: RO101, RO401, RO402 (no such offset), RO403 (must refetch).';
+gone, which is an error for the topic itself, and for that realtime.get_subscriptions(). p_after is
+the last offset that the client has, p_epoch the epoch that it had it from, p_positions the same for
+topics heard in the inbox: {"<topic>": offset}. p_acknowledged takes all of these from what the
+device has acknowledged. p_since and p_limit replay the newest p_limit events that are not older.
+Errors: RO101, RO401, RO402 (no such offset), RO403 (must refetch).';

@@ -1,10 +1,11 @@
 -- Tells the relays that a topic has something new, or passes them an ephemeral event (see
 -- realtime.broadcast) or a control line ("!session:<id>" closes that session's sockets,
--- "!subscriptions:<user id>" has that person's event subscriptions read again). The server
--- finds the line in roost.touched when the call returns, wakes its own relay and notifies the other
--- servers outside this transaction: a transaction that notifies holds a lock over its flush that
--- all such transactions of the cluster share, which ends group commit. Whoever writes without the
--- server (psql, cron) notifies in its transaction, since nothing else would.
+-- "!subscriptions:<user id>" has that person's event subscriptions read again, "!presence" has it
+-- read again who is present in channels). The server finds the line in roost.touched when the call
+-- returns, wakes its own relay and notifies the other servers outside this transaction: a
+-- transaction that notifies holds a lock over its flush that all such transactions of the cluster
+-- share, which ends group commit. Whoever writes without the server (psql, cron) notifies in its
+-- transaction, since nothing else would.
 CREATE OR REPLACE FUNCTION realtime.wake(p_line text)
 RETURNS void
 LANGUAGE plpgsql

@@ -155,6 +155,32 @@ NOTIFY_EVENTS: Final = Statement(
     b"SELECT set_config('synchronous_commit', 'off', true), pg_notify('roost_events', $1::text)"
 )
 
+# --- presence ------------------------------------------------------------------------------------
+
+BEAT: Final = Statement(b"SELECT roost.beat($1::uuid)")
+
+RECORD_PRESENCE: Final = Statement(
+    b"SELECT skipped, current_setting('roost.touched', true)"
+    b" FROM roost.record_presence($1::uuid, $2::uuid[], $3::boolean[], $4::double precision[])"
+    b" AS skipped",
+    touches=True,
+)
+
+FORGET_SERVERS: Final = Statement(
+    b"SELECT left_over, current_setting('roost.touched', true)"
+    b" FROM roost.forget_servers($1::uuid, $2::integer) AS left_over",
+    touches=True,
+)
+
+RECORD_PRESENCES: Final = Statement(
+    b"SELECT to_json(realtime.record_presences("
+    b"$1::uuid, $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]))"
+)
+
+READ_PRESENCES: Final = Statement(
+    b"SELECT topic, reference, key, meta FROM realtime.read_presences($1::uuid, $2::text[])"
+)
+
 # --- auth ----------------------------------------------------------------------------------------
 
 # Each answers one row: a JSON object, and the topics and sessions that the call has touched. The

@@ -16,6 +16,7 @@ from roost.database.pipeline import Multiplexer
 from roost.database.queries import KEEP_LARGE_BROADCAST, NOTIFY_EVENTS
 from roost.errors import RoostError
 from roost.realtime.lines import EPHEMERAL, Reference, read_line
+from roost.realtime.presence import CHANGED
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,11 @@ NOTIFICATION_SPACING_SECONDS: Final = 0.01
 # Ephemeral events go in more than one, up to this many for each that has the topics.
 NOTIFICATIONS_PER_TURN: Final = 16
 
-# Ephemeral events that wait to be told. The oldest go when there are more.
+# Lines that are many: ephemeral events, and topics in which presence has changed when somebody with
+# many channels goes. They are told as they fit, instead of as "anything".
+_SINGLE: Final = (EPHEMERAL, CHANGED)
+
+# What waits to be told of these. The oldest go when there are more.
 MOST_WAITING_BYTES: Final = 8_388_608
 
 # What the database is given to keep, a second and at once: it keeps each for a minute or two. What
@@ -60,7 +65,7 @@ class Announcer:
     def announce(self, lines: Iterable[str]) -> None:
         """Tells what is in these lines (see `lines`), soon."""
         for line in lines:
-            if line.startswith(EPHEMERAL):
+            if line.startswith(_SINGLE):
                 self._ephemeral.append(line.encode())
                 self._waiting_bytes += len(self._ephemeral[-1])
             else:
@@ -92,6 +97,17 @@ class Announcer:
                     )
                     self._dropped = 0
                 await self._pause()
+
+    async def close(self, seconds: float) -> None:
+        """Tells what is waiting still, for so long at most."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._lines or self._ephemeral:
+                    await self._tell()
+        except TimeoutError:
+            logger.warning("cannot notify the other servers: no time is left")
+        except RoostError as error:
+            logger.warning("cannot notify the other servers: %s", error)
 
     async def _pause(self) -> None:
         """A moment in which more comes up. Topics do not wait for one after ephemeral events."""

@@ -137,6 +137,8 @@ class EventStream(Outlet):
             await self._open(request, response, last, replay)
             await self._done.wait()
         finally:
+            # What comes before the end.
+            self.flush()
             self._end()
 
     async def _open(
@@ -183,6 +185,7 @@ class EventStream(Outlet):
 
     async def close(self, code: int, why: str) -> None:  # noqa: ARG002 -- of WebSockets
         """See Outlet. Clients ask again for an answer that ends."""
+        self.flush()
         self._end()
         self._done.set()
 

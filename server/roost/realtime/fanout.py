@@ -27,14 +27,17 @@ import orjson
 from roost.database.pipeline import Multiplexer
 from roost.database.queries import GET_LOG_EPOCH
 from roost.errors import RoostError
+from roost.realtime.compression import Deflated
+from roost.realtime.counters import Counters
 from roost.realtime.log import EVERYBODY, Event, LogReader, Page
-from roost.realtime.protocol import Version, broadcast_frame, ephemeral_message, raw_frame
+from roost.realtime.protocol import Version, ephemeral_message, raw_frame
 from roost.realtime.refusals import must_refetch
 from roost.tokens import Claims
 
 if TYPE_CHECKING:
     from roost.realtime.broadcasts import Broadcaster
     from roost.realtime.inbox import Inbox
+    from roost.realtime.presence import Message
     from roost.realtime.subscriptions import Rules
 
 logger = logging.getLogger(__name__)
@@ -52,6 +55,9 @@ RETRY_SECONDS: Final = 0.5
 MOST_HELD: Final = 100
 MOST_READY: Final = 10_000
 
+# Ephemeral events of a topic that go out in one write.
+MOST_TOGETHER: Final = 100
+
 # Announcements that are remembered while questions are open. With more, all is looked at.
 MOST_MISSED: Final = 100_000
 
@@ -63,9 +69,20 @@ class Topic:
         has been allowed
     revoked_at -- offset of the last event up to the head that ends somebody's right
     woken_early -- something new was announced before there was a head
+    woken_at, taken_at -- when what is to be read, and what is being read, was first announced, by
+        the loop's clock; 0 where nothing was
     """
 
-    __slots__ = ("channels", "head", "joined_name", "name", "revoked_at", "woken_early")
+    __slots__ = (
+        "channels",
+        "head",
+        "joined_name",
+        "name",
+        "revoked_at",
+        "taken_at",
+        "woken_at",
+        "woken_early",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,6 +90,7 @@ class Topic:
         self.head: int | None = None
         self.revoked_at = 0
         self.woken_early = False
+        self.woken_at = self.taken_at = 0.0
         self.channels: set[Channel] = set()
 
 
@@ -83,7 +101,17 @@ class Batch:
     grants -- whether one of them grants a right to another topic
     """
 
-    __slots__ = ("_about", "_frames", "_topic", "end", "events", "grants", "revoked_at", "start")
+    __slots__ = (
+        "_about",
+        "_deflated",
+        "_frames",
+        "_topic",
+        "end",
+        "events",
+        "grants",
+        "revoked_at",
+        "start",
+    )
 
     def __init__(self, topic: Topic, events: list[Event]) -> None:
         self.events = events
@@ -93,7 +121,8 @@ class Batch:
         self.grants = any(event.grants_topic for event in events)
         self._about = min(event.about for event in events)
         self._topic = topic
-        self._frames: dict[tuple[Version, int, int, int], bytes] = {}
+        self._frames: dict[tuple[Version, int, int, int, int], bytes] = {}
+        self._deflated = Deflated()
 
     def last_for(self, channel: "Channel") -> Event | None:
         """The event with which the channel's right ends, if it does in what it lacks."""
@@ -107,26 +136,31 @@ class Batch:
         """The events after `cursor` up to `end`, both within the batch."""
         return self.events[cursor - self.start : end - self.start]
 
-    def frames(self, version: Version, channel: "Channel", end: int) -> bytes:
+    def frames(
+        self, version: Version, channel: "Channel", end: int, deflate_from: int = 0
+    ) -> bytes:
         """The frames of the events that the channel lacks up to `end`, joined for one write.
 
         Channels of the topic that see the same share them: mostly all do. An inbox has a name of
         its own, so what is heard in it shares the messages within the frames.
+
+        deflate_from -- messages of so many bytes are compressed; 0 compresses none
         """
         cursor, visible_after = channel.cursor, channel.visible_after
         if visible_after < self._about:
             # Nothing is hidden.
             visible_after = 0
-        key = (version, cursor, end, visible_after)
+        key = (version, cursor, end, visible_after, deflate_from)
         frames = self._frames.get(key) if channel.carrier is None else None
         if frames is None:
             inner = channel.carrier is not None
             frames = b"".join(
                 [
-                    broadcast_frame(
+                    self._deflated.frame(
                         version,
                         channel.joined_name,
                         event.message(visible_after=visible_after, inner=inner),
+                        deflate_from,
                     )
                     for event in self.behind(cursor, end)
                 ]
@@ -143,7 +177,16 @@ class Ephemeral:
     skips -- who does not get it
     """
 
-    __slots__ = ("_frames", "_messages", "event", "is_raw", "payload", "skips", "topic")
+    __slots__ = (
+        "_deflated",
+        "_frames",
+        "_messages",
+        "event",
+        "is_raw",
+        "payload",
+        "skips",
+        "topic",
+    )
 
     def __init__(
         self,
@@ -160,7 +203,8 @@ class Ephemeral:
         self.is_raw = is_raw
         self.skips = skips
         self._messages: dict[tuple[bool, bool], bytes] = {}
-        self._frames: dict[Version, bytes] = {}
+        self._frames: dict[tuple[Version, int], bytes] = {}
+        self._deflated = Deflated()
 
     def message(self, *, inner: bool, silent: bool = False) -> bytes:
         """As Event.message()."""
@@ -175,20 +219,33 @@ class Ephemeral:
             )
         return message
 
-    def frame(self, version: Version, channel: "Channel", *, silent: bool = False) -> bytes:
-        """The WebSocket frame for a channel; empty where the version has none for it."""
+    def frame(
+        self,
+        version: Version,
+        channel: "Channel",
+        deflate_from: int = 0,
+        *,
+        silent: bool = False,
+    ) -> bytes:
+        """The WebSocket frame for a channel; empty where the version has none for it. deflate_from
+        as for Batch.frames().
+        """
         if channel.carrier is not None or silent:
-            return self._frame(version, channel, silent=silent)
-        frame = self._frames.get(version)
+            return self._frame(version, channel, deflate_from, silent=silent)
+        frame = self._frames.get((version, deflate_from))
         if frame is None:
-            frame = self._frames[version] = self._frame(version, channel, silent=False)
+            frame = self._frames[version, deflate_from] = self._frame(
+                version, channel, deflate_from, silent=False
+            )
         return frame
 
-    def _frame(self, version: Version, channel: "Channel", *, silent: bool) -> bytes:
+    def _frame(
+        self, version: Version, channel: "Channel", deflate_from: int, *, silent: bool
+    ) -> bytes:
         inner = channel.carrier is not None
         if not self.is_raw:
             message = self.message(inner=inner, silent=silent)
-            return broadcast_frame(version, channel.joined_name, message)
+            return self._deflated.frame(version, channel.joined_name, message, deflate_from)
         if version is Version.V1:
             return b""
         joined = self.topic if channel.carrier is None else channel.carrier.topic
@@ -209,6 +266,9 @@ class Subscriber(Protocol):
 
     def mention(self, channel: "Channel", ephemeral: Ephemeral) -> None:
         """Writes an ephemeral event, if there is room."""
+
+    def tell_presence(self, channel: "Channel", message: "Message") -> bool:
+        """Writes a message about who is present. Returns whether there was room."""
 
     def fail(self, channel: "Channel", error: RoostError) -> None:
         """Ends a channel for a reason that its client is told, such that it joins again."""
@@ -286,8 +346,9 @@ class Fanout:
     epoch -- of the log that the offsets of all channels are of; None before the first check
     """
 
-    def __init__(self, multiplexer: Multiplexer) -> None:
+    def __init__(self, multiplexer: Multiplexer, counters: Counters | None = None) -> None:
         self.epoch: str | None = None
+        self._counters = counters or Counters()
         # One check after the other, so that an answer is never older than the one before.
         self._checking = asyncio.Lock()
         self._multiplexer = multiplexer
@@ -310,6 +371,11 @@ class Fanout:
         self._clock = 0
         self._missed: dict[str, int] = {}
         self._missed_any = 0
+
+    @property
+    def topic_count(self) -> int:
+        """How many topics somebody here has joined or is joining."""
+        return len(self._topics)
 
     @contextmanager
     def question(self) -> Iterator[int]:
@@ -442,11 +508,17 @@ class Fanout:
                 reads.add(future)
         return reads
 
+    def is_reading(self, topic: Topic) -> bool:
+        """Whether a read of the topic is due or under way, so that its end may bring news."""
+        return topic in self._woken or topic in self._unsure or topic in self._reading
+
     def _wake(self, topic: Topic) -> None:
         if topic.head is None:
             topic.woken_early = True
         else:
-            self._woken.setdefault(topic)
+            if topic not in self._woken:
+                self._woken[topic] = None
+                topic.woken_at = asyncio.get_running_loop().time()
             self._news.set()
 
     async def check_epoch(self, seen: str | None = None) -> None:
@@ -489,19 +561,29 @@ class Fanout:
             await self._mentions.wait()
             self._mentions.clear()
             while self._ready:
-                ephemeral = self._ready.popleft()
-                topic = ephemeral.topic
+                topic = self._ready[0].topic
+                # All of a topic together, so that they go out in one write.
+                ephemerals: list[Ephemeral] = []
+                while (
+                    self._ready
+                    and self._ready[0].topic is topic
+                    and len(ephemerals) < MOST_TOGETHER
+                ):
+                    ephemerals.append(self._ready.popleft())
+                self._counters.ephemerals += len(ephemerals)
                 for channel in tuple(topic.channels):
-                    # Whoever has not had the last end of a right yet may be who it is about.
-                    if (
-                        channel.live
-                        and channel.cursor >= topic.revoked_at
-                        and channel.socket is not ephemeral.skips
-                    ):
-                        channel.socket.mention(channel, ephemeral)
+                    for ephemeral in ephemerals:
+                        # Whoever has not had the last end of a right yet may be who it is about.
+                        if (
+                            channel.live
+                            and channel.cursor >= topic.revoked_at
+                            and channel.socket is not ephemeral.skips
+                        ):
+                            channel.socket.mention(channel, ephemeral)
                     # Of many events for a few sockets as well.
-                    number += 1
-                    if number % SOCKETS_PER_TURN == 0:
+                    number += len(ephemerals)
+                    if number >= SOCKETS_PER_TURN:
+                        number = 0
                         await asyncio.sleep(0)
 
     async def run(self) -> None:
@@ -549,10 +631,12 @@ class Fanout:
         for topic in topics:
             del self._woken[topic]
             self._unsure.pop(topic, None)
+            topic.taken_at = topic.woken_at
         for topic in list(islice(self._unsure, most - len(topics))):
             del self._unsure[topic]
             if topic.head is not None:
                 topics[topic] = None
+                topic.taken_at = 0.0
         for topic in topics:
             self._reading[topic] = self._held.pop(topic, deque(maxlen=MOST_HELD))
         return topics
@@ -576,6 +660,10 @@ class Fanout:
                     channel.socket.deliver(channel, batch)
                 if number % SOCKETS_PER_TURN == 0:
                     await asyncio.sleep(0)
+            self._counters.events += len(page.events)
+            if topic.taken_at:
+                # Behind the write of what was collected in this turn (`outbox`).
+                asyncio.get_running_loop().call_soon(self._observe, topic.taken_at)
         if page.resumes_at is not None:
             topic.head = page.resumes_at - 1
             for channel in tuple(topic.channels):
@@ -583,6 +671,10 @@ class Fanout:
                     channel.socket.fail(channel, must_refetch())
         if (page.full or page.resumes_at is not None) and topic.channels:
             self._wake(topic)
+
+    def _observe(self, woken_at: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self._counters.wake_to_write.observe(now - woken_at)
 
 
 def _finish(future: asyncio.Future[None] | None) -> None:

@@ -8,6 +8,7 @@ import orjson
 
 from roost.database.pipeline import Identity, Multiplexer
 from roost.database.queries import JOIN_TOPIC
+from roost.realtime.presence import PresenceRequest, read_key
 from roost.realtime.refusals import refused
 from roost.realtime.subscriptions import Rules
 from roost.tokens import Claims
@@ -125,6 +126,7 @@ class JoinRequest:
     confirm: bool
     acknowledges: bool
     echoes: bool
+    presence: PresenceRequest
 
     @classmethod
     def read(cls, payload: dict[str, Any]) -> Self:
@@ -144,12 +146,7 @@ class JoinRequest:
                 'Leave out postgres_changes, and listen for "broadcast": what happens in a topic'
                 " comes as its events.",
             )
-        if _flag(_section(config, "presence").get("enabled")):
-            raise refused(
-                "PresenceNotServed",
-                "This server does not serve presence.",
-                "Join with presence: {enabled: false}, without listeners for presence.",
-            )
+        presence = _section(config, "presence")
         return cls(
             # Older clients say user_token.
             access_token=_text(payload, "access_token") or _text(payload, "user_token"),
@@ -157,6 +154,7 @@ class JoinRequest:
             confirm=_flag(broadcast.get("replication_ready")),
             acknowledges=_flag(broadcast.get("ack")),
             echoes=_flag(broadcast.get("self")),
+            presence=PresenceRequest(read_key(presence.get("key")), _flag(presence.get("enabled"))),
         )
 
 

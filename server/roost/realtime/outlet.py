@@ -6,6 +6,7 @@ How a frame looks, and what else there is to say on the connection, is of the tw
 
 import asyncio
 import logging
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import islice
@@ -20,22 +21,25 @@ from roost.database.queries import GET_SUBSCRIPTIONS
 from roost.errors import RoostError
 from roost.realtime.acknowledgements import Acknowledgements
 from roost.realtime.broadcasts import Broadcasts
+from roost.realtime.counters import Counters
 from roost.realtime.fanout import RETRY_SECONDS, Batch, Channel, Ephemeral, Fanout
 from roost.realtime.join import Grant
+from roost.realtime.limits import Limits
 from roost.realtime.log import Event, LogReader, Page
+from roost.realtime.outbox import Outbox
 from roost.realtime.owners import Owners
+from roost.realtime.presence import Message, Presence
 from roost.realtime.refusals import must_refetch, no_longer_allowed, presentable, response
 from roost.realtime.subscriptions import Delivery, Rules
 from roost.tokens import LEEWAY, AccessTokens
 
 logger = logging.getLogger(__name__)
 
-# Events that would make an outlet hold more unsent bytes than this are not written; its channels go
-# on from the log when there is room. Only an event that is larger by itself exceeds it.
-MOST_UNSENT_BYTES: Final = 1_048_576
-
 # Up to this many bytes are unsent while drain() does not wait, by the event loops' default.
 DRAINED_BYTES: Final = 65_536
+
+# What is as large gains nothing by waiting for more to be written with it.
+LARGE_WRITE_BYTES: Final = 16_384
 
 # How long a client has to take what was written before the end.
 CLOSE_SECONDS: Final = 2.0
@@ -60,28 +64,40 @@ class Services:
     tokens: AccessTokens
     fanout: Fanout
     broadcasts: Broadcasts
+    presence: Presence
     sessions: "Owners[Outlet]"
     people: "Owners[Outlet]"
     acknowledgements: Acknowledgements
     # So that a thousand sockets that come back at once leave connections to everybody else.
     catch_up_reads: asyncio.Semaphore
+    limits: Limits
+    counters: Counters
+    outbox: Outbox
 
 
 class Outlet(ABC):
     """See fanout.Subscriber.
 
     services -- what it shares with others
+    heard_at -- when something last came from the client, by the loop's clock; -inf where nothing
+        ever does
     """
 
     __slots__ = (
         "_behind",
         "_catching_up",
         "_channels",
+        "_counters",
         "_ended",
+        "_most_unsent",
+        "_outbox",
+        "_pending",
+        "_pending_bytes",
         "_session_ids",
         "_transport",
         "_user_ids",
         "_writer",
+        "heard_at",
         "services",
     )
 
@@ -89,6 +105,14 @@ class Outlet(ABC):
         self, services: Services, writer: AbstractStreamWriter, transport: asyncio.WriteTransport
     ) -> None:
         self.services = services
+        self.heard_at = -math.inf
+        # Looked at for each write.
+        self._counters = services.counters
+        self._most_unsent = services.limits.unsent_bytes
+        self._outbox = services.outbox
+        # What was written in this turn of the loop.
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         # The same connection twice: the transport writes at once, the writer waits for room.
         self._writer = writer
         self._transport = transport
@@ -118,6 +142,31 @@ class Outlet(ABC):
     @abstractmethod
     def tell_session_over(self, channel: Channel) -> None:
         """Says that the session of a channel is over."""
+
+    @property
+    def channel_count(self) -> int:
+        """How many topics were joined."""
+        return len(self._channels)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What was written and can't be handed to the system, since the client does not read, or
+        waits for the end of this turn of the loop.
+        """
+        return self._transport.get_write_buffer_size() + self._pending_bytes
+
+    def flush(self) -> None:
+        """Writes what was collected, now. After the end there is nobody to write it to."""
+        pending = self._pending
+        if pending:
+            if not (self._ended or self._transport.is_closing()):
+                if len(pending) == 1:
+                    self._transport.write(pending[0])
+                else:
+                    self._transport.writelines(pending)
+            # Not the same list: the transport may go on using it.
+            self._pending = []
+            self._pending_bytes = 0
 
     def abort(self) -> None:
         """Ends the connection at once, whatever is unsent."""
@@ -159,8 +208,15 @@ class Outlet(ABC):
             self._forget(channel)
 
     def _write(self, data: bytes) -> None:
-        if not (self._ended or self._transport.is_closing()):
-            self._transport.write(data)
+        """Writes with what else comes up in this turn of the loop, in order."""
+        if data and not (self._ended or self._transport.is_closing()):
+            if not self._pending:
+                if len(data) >= LARGE_WRITE_BYTES:
+                    self._transport.write(data)
+                    return
+                self._outbox.add(self)
+            self._pending.append(data)
+            self._pending_bytes += len(data)
 
     # --- channels ---------------------------------------------------------------------------------
 
@@ -234,6 +290,7 @@ class Outlet(ABC):
             del self._channels[f"realtime:{channel.topic.name}"]
             if channel.inbox is not None:
                 channel.inbox.close()
+            self.services.presence.leave(channel)
             self.drop(channel)
             self._belong_to_sessions()
 
@@ -292,11 +349,16 @@ class Outlet(ABC):
         last = batch.last_for(channel) if batch.revoked_at else None
         end = batch.end if last is None else last.offset
         frames = self._batch_frames(channel, batch, end)
-        if self._transport.get_write_buffer_size() + len(frames) > MOST_UNSENT_BYTES:
+        size = len(frames)
+        if self.unsent_bytes + size > self._most_unsent:
+            self._counters.evictions += 1
             self._fall_behind(channel)
         elif not self._transport.is_closing():
-            self._transport.write(frames)
+            self._write(frames)
             channel.cursor = end
+            counters = self._counters
+            counters.deliveries += end - cursor
+            counters.bytes += size
             if batch.grants and channel.inbox is not None:
                 channel.inbox.admit(batch.behind(cursor, end))
             if last is not None:
@@ -310,8 +372,20 @@ class Outlet(ABC):
             if delivery is Delivery.NONE:
                 return
         frame = self._ephemeral_frame(channel, ephemeral, silent=delivery is Delivery.SILENT)
-        if frame and self._transport.get_write_buffer_size() + len(frame) <= MOST_UNSENT_BYTES:
+        if not frame:
+            return
+        counters = self._counters
+        if self.unsent_bytes + len(frame) <= self._most_unsent:
             self._write(frame)
+            counters.mentions += 1
+            counters.bytes += len(frame)
+        else:
+            counters.dropped += 1
+
+    def tell_presence(self, channel: Channel, message: Message) -> bool:
+        """See fanout.Subscriber. Presence is for clients that can track it."""
+        del channel, message
+        return True
 
     def _fall_behind(self, channel: Channel) -> None:
         channel.live = False
@@ -326,6 +400,7 @@ class Outlet(ABC):
             while self._behind:
                 # While this waits no page is held: a client that does not read costs no more than
                 # its unsent bytes.
+                self.flush()
                 await self._writer.drain()
                 try:
                     await self._read_on(reader)
@@ -361,11 +436,11 @@ class Outlet(ABC):
         step, nothing in between. What there is no room for is read again, which is rare.
         """
         frames: list[bytes] = []
-        unsent = self._transport.get_write_buffer_size()
+        unsent = self.unsent_bytes
         is_ended = False
         for event in page.events:
             frame = self._event_frame(channel, event, replayed=event.offset <= channel.replay_end)
-            if unsent > DRAINED_BYTES and unsent + len(frame) > MOST_UNSENT_BYTES:
+            if unsent > DRAINED_BYTES and unsent + len(frame) > self._most_unsent:
                 break
             frames.append(frame)
             unsent += len(frame)
@@ -373,6 +448,8 @@ class Outlet(ABC):
                 is_ended = True
                 break
         self._write(b"".join(frames))
+        self._counters.caught_up += len(frames)
+        self._counters.bytes += sum(map(len, frames))
         if frames:
             channel.cursor = page.events[len(frames) - 1].offset
         if is_ended:

@@ -271,12 +271,34 @@ def raw_fits(topic: str) -> bool:
     return max(len(f"realtime:{topic}".encode()), len(meta)) <= LONGEST_FIELD
 
 
-def text_frame(payload: bytes) -> bytes:
+def message_frame(
+    version: Version, topic: bytes, event: str, payload: bytes, *, join_ref: str | None = None
+) -> bytes:
+    """A WebSocket frame with a message of the server; topic is a JSON string, payload JSON text."""
+    if version is Version.V1:
+        return text_frame(
+            b'{"topic":%b,"event":"%b","payload":%b,"ref":null}' % (topic, event.encode(), payload)
+        )
+    return text_frame(
+        b'[%b,null,%b,"%b",%b]' % (orjson.dumps(join_ref), topic, event.encode(), payload)
+    )
+
+
+def broadcast_ends(version: Version, topic: bytes) -> tuple[bytes, bytes]:
+    """What stands before and behind the message in broadcast_frame()."""
+    if version is Version.V1:
+        return b'{"topic":%b,"event":"broadcast","payload":' % topic, b',"ref":null}'
+    return b'[null,null,%b,"broadcast",' % topic, b"]"
+
+
+def text_frame(payload: bytes, first: int = _TEXT) -> bytes:
     """A WebSocket text frame.
 
     A frame of the server is the same bytes for every receiver, so it is built once.
+
+    first -- its first byte: flags and opcode
     """
-    return _frame(_TEXT, payload)
+    return _frame(first, payload)
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:

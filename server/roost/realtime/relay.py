@@ -8,12 +8,14 @@ Ephemeral events alone are carried by what announces them, since they are in no 
 
 import asyncio
 import logging
+import random
 import secrets
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, Final
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, hdrs, web
 
 from roost.database.pipeline import Multiplexer
 from roost.database.queries import (
@@ -25,13 +27,19 @@ from roost.realtime.acknowledgements import Acknowledgements
 from roost.realtime.announcer import Announcer
 from roost.realtime.broadcast_requests import BroadcastRequests
 from roost.realtime.broadcasts import Broadcasts
+from roost.realtime.compression import Inflater, accepted
+from roost.realtime.counters import Counters
+from roost.realtime.device_presence import DevicePresence
 from roost.realtime.event_stream import EventStream, Positions
 from roost.realtime.fanout import RETRY_SECONDS, Fanout
 from roost.realtime.join import read_query, topic_name
+from roost.realtime.limits import Limits
 from roost.realtime.lines import EPHEMERAL
 from roost.realtime.log import text_array
+from roost.realtime.outbox import Outbox
 from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
 from roost.realtime.owners import Owners
+from roost.realtime.presence import Presence
 from roost.realtime.protocol import VERSIONS
 from roost.realtime.refusals import presentable, sign_in_required
 from roost.realtime.socket import Socket
@@ -39,8 +47,6 @@ from roost.settings import Settings
 from roost.tokens import AccessTokens, bearer_token
 
 logger = logging.getLogger(__name__)
-
-MOST_FRAME_BYTES: Final = 262_144
 
 SWEEP_SECONDS: Final = 5.0
 
@@ -56,8 +62,14 @@ MAINTENANCE_RETRY_SECONDS: Final = 60.0
 MAINTENANCE_TURN_SECONDS: Final = 2.0
 MAINTENANCE_PAUSE_SECONDS: Final = 1.0
 
-# How long all clients together have to answer the close frame when the server stops.
-DRAIN_SECONDS: Final = 1.0
+# How long clients have to answer the close frame when the server stops, after the last was told.
+DRAIN_SECONDS: Final = 0.5
+# Told as fast as this, clients come back no faster than a server takes them in; so few sockets are
+# through sooner than the setting says.
+MOST_TOLD_PER_SECOND: Final = 250
+
+# How long it may take then to say who is offline with it, and to tell the other servers.
+PARTING_SECONDS: Final = 0.5
 
 _SESSION: Final = "!session:"
 _SUBSCRIPTIONS: Final = "!subscriptions:"
@@ -80,22 +92,35 @@ class Relay:
         self._statuses = statuses
         self._origins = settings.cors_origins
         self._node_id = secrets.token_hex(8)
-        self._fanout = Fanout(multiplexer)
+        self._settings = settings
+        self.counters = Counters()
+        self._limits = Limits(settings, time.monotonic)
+        self._fanout = Fanout(multiplexer, self.counters)
         self._announcer = Announcer(multiplexer, self._node_id)
         self._broadcasts = Broadcasts(multiplexer, self._fanout, self._announcer)
         self._sessions: Owners[Outlet] = Owners()
         self._people: Owners[Outlet] = Owners()
+        server_id = str(uuid.uuid4())
+        self._presence = Presence(multiplexer, server_id, self._fanout, self._announcer.announce)
+        self._devices = DevicePresence(
+            multiplexer, server_id, self._sessions, self._presence.write_all
+        )
         self._services = Services(
             multiplexer,
             tokens,
             self._fanout,
             self._broadcasts,
+            self._presence,
             self._sessions,
             self._people,
             Acknowledgements(multiplexer),
             asyncio.Semaphore(max(1, settings.db_connections // 4)),
+            self._limits,
+            self.counters,
+            Outbox(),
         )
         self._outlets: set[Outlet] = set()
+        self._keeper: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -104,7 +129,12 @@ class Relay:
     async def start(self) -> None:
         """Begins to relay. Raises DatabaseError, DatabaseUnavailable."""
         await self._fanout.check_epoch()
+        await self._devices.start()
         pause = await self._maintain_partitions()
+        self._keeper = self._spawn(self._devices.run())
+        self._spawn(self._presence.tell_watchers())
+        self._spawn(self._presence.read())
+        self._spawn(self._presence.write())
         self._spawn(self._fanout.run())
         self._spawn(self._fanout.mention())
         self._spawn(self._broadcasts.run())
@@ -114,24 +144,63 @@ class Relay:
         self._spawn(_every(SESSION_CHECK_SECONDS, self._check_sessions))
         self._spawn(self._keep_partitions(pause))
 
-    async def close(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Closes every socket such that its client comes back, and ends all tasks.
+    async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Closes every socket such that its client comes back, and takes no new ones. Does nothing
+        the second time.
 
-        seconds -- after them, whoever has not taken or answered its close frame is cut off
+        Over some time and in no order, so that not all come back at once: each of them joins and
+        reads what it has missed.
+
+        seconds -- after them, whoever has not taken or answered its close frame is left to close()
         """
+        if self._closing:
+            return
         self._closing = True
-        closing = [
-            self._spawn(outlet.close(WSCloseCode.SERVICE_RESTART, "The server restarts"))
-            for outlet in self._outlets
-        ]
+        outlets = list(self._outlets)
+        random.shuffle(outlets)
+        spread = min(self._settings.realtime_drain_ms / 1000, len(outlets) / MOST_TOLD_PER_SECOND)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        closing = []
+        for number, outlet in enumerate(outlets):
+            pause = started + spread * number / len(outlets) - loop.time()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            closing.append(
+                self._spawn(outlet.close(WSCloseCode.SERVICE_RESTART, "The server restarts"))
+            )
         if closing:
             await asyncio.wait(closing, timeout=seconds)
+
+    async def close(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Drains, cuts off whoever is left, and ends all tasks."""
+        try:
+            await self.drain(seconds)
+            for outlet in self._outlets:
+                outlet.abort()
+            await self._part()
+        finally:
+            self.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _part(self) -> None:
+        """Says what is still to be said to the database and the other servers."""
+        await self._services.acknowledgements.close()
+        if self._keeper is not None:
+            # Before the rest, or it would make the server known again.
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+            await self._devices.close(PARTING_SECONDS)
+            # The other servers are told who has gone with this one.
+            await self._announcer.close(PARTING_SECONDS)
+
+    def abort(self) -> None:
+        """Ends all connections and tasks at once."""
+        self._closing = True
         for outlet in self._outlets:
             outlet.abort()
-        await self._services.acknowledgements.close()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -186,7 +255,10 @@ class Relay:
                 status=403,
             )
         ws = web.WebSocketResponse(
-            timeout=CLOSE_SECONDS, autoping=False, compress=False, max_msg_size=MOST_FRAME_BYTES
+            timeout=CLOSE_SECONDS,
+            autoping=False,
+            compress=False,
+            max_msg_size=self._limits.frame_bytes,
         )
         if not ws.can_prepare(request):
             raise RoostError(
@@ -196,12 +268,19 @@ class Relay:
                 hint="Open it as ws:// or wss://, with a WebSocket client.",
                 status=426,
             )
-        writer = await ws.prepare(request)
         transport = request.transport
         if transport is None:
             return ws
+        deflate_from = 0
+        extensions = accepted(",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())))
+        if extensions is not None and self._settings.realtime_compress_from_bytes:
+            # Before the answer, from which on the client may send compressed frames.
+            Inflater.install(transport, self._limits.frame_bytes)
+            ws.headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = extensions
+            deflate_from = self._settings.realtime_compress_from_bytes
+        writer = await ws.prepare(request)
         apikey = request.headers.get("x-api-key") or request.query.get("apikey")
-        socket = Socket(self._services, ws, writer, transport, version, apikey)
+        socket = Socket(self._services, ws, writer, transport, version, apikey, deflate_from)
         self._outlets.add(socket)
         try:
             await socket.serve()
@@ -280,6 +359,19 @@ class Relay:
         for outlet in list(self._outlets):
             outlet.look_after(loop_now)
             outlet.expire(now)
+        self._limits.forget()
+
+    # --- figures ----------------------------------------------------------------------------------
+
+    @property
+    def outlets(self) -> Collection[Outlet]:
+        """The connections that events are written to."""
+        return self._outlets
+
+    @property
+    def topic_count(self) -> int:
+        """How many topics somebody here has joined or is joining."""
+        return self._fanout.topic_count
 
     # --- news -------------------------------------------------------------------------------------
 
@@ -303,11 +395,19 @@ class Relay:
         if lines:
             self._take(lines)
         else:
-            self.on_reconnect()
+            self._look_at_everything()
 
     def on_reconnect(self) -> None:
-        """Notifications may have been lost: looks at everything that they can be about."""
+        """Notifications may have been lost: looks at everything that they can be about.
+
+        The database may have crashed, too.
+        """
+        self._look_at_everything()
+        self._presence.write_all()
+
+    def _look_at_everything(self) -> None:
         self._fanout.wake_all()
+        self._presence.read_all()
         self._spawn(self._recheck())
         for user_id in self._people.ids():
             self._read_rules(user_id)
@@ -318,6 +418,7 @@ class Relay:
                 self._end_session(line.removeprefix(_SESSION))
             elif line.startswith(_SUBSCRIPTIONS):
                 self._read_rules(line.removeprefix(_SUBSCRIPTIONS))
+        self._presence.take(lines)
         # Topics first, so that no ephemeral event goes before what the log says already.
         self._fanout.wake(lines)
         for line in lines:

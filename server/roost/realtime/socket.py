@@ -13,8 +13,10 @@ from roost.realtime.broadcasts import Broadcaster
 from roost.realtime.fanout import Batch, Channel, Ephemeral
 from roost.realtime.inbox import Inbox
 from roost.realtime.join import JoinRequest, Replay, ask_to_join, topic_name
+from roost.realtime.limits import LONGEST_PAUSE, Allowance
 from roost.realtime.log import Event
-from roost.realtime.outlet import CLOSE_SECONDS, MOST_UNSENT_BYTES, Outlet, Services
+from roost.realtime.outlet import CLOSE_SECONDS, DRAINED_BYTES, Outlet, Services
+from roost.realtime.presence import Message
 from roost.realtime.protocol import (
     MalformedFrameError,
     Push,
@@ -35,19 +37,30 @@ from roost.tokens import Claims
 
 logger = logging.getLogger(__name__)
 
-MOST_CHANNELS: Final = 100
 MOST_MALFORMED_FRAMES: Final = 20
 
-# Clients send a heartbeat every 25 seconds.
+# Clients send a heartbeat every 25 or 30 seconds. The device is offline before its socket is closed
+# (device_presence.PRESENT_SECONDS).
 IDLE_SECONDS: Final = 60.0
 
 _PHOENIX: Final = "phoenix"
+
+# Requests that are never refused for being too many.
+_ALWAYS: Final = frozenset({"heartbeat", "phx_leave"})
 
 
 class Socket(Outlet):
     """A client's connection."""
 
-    __slots__ = ("_apikey", "_closing", "_last_seen", "_malformed", "_version", "_ws")
+    __slots__ = (
+        "_allowance",
+        "_apikey",
+        "_closing",
+        "_deflate_from",
+        "_malformed",
+        "_version",
+        "_ws",
+    )
 
     def __init__(
         self,
@@ -57,15 +70,18 @@ class Socket(Outlet):
         transport: asyncio.WriteTransport,
         version: Version,
         apikey: str | None,
+        deflate_from: int = 0,
     ) -> None:
+        """deflate_from -- events of so many bytes are compressed; 0 where none may be"""
         super().__init__(services, writer, transport)
+        self._deflate_from = deflate_from
+        self._allowance = Allowance(services.limits)
         self._ws = ws
         self._version = version
         self._apikey = apikey
         self._malformed = 0
         self._closing: asyncio.Task[None] | None = None
-        # When its last frame came, by the loop's clock.
-        self._last_seen = asyncio.get_running_loop().time()
+        self.heard_at = asyncio.get_running_loop().time()
 
     # --- the connection ---------------------------------------------------------------------------
 
@@ -75,7 +91,7 @@ class Socket(Outlet):
         try:
             while not self._ended:
                 message = await self._ws.receive()
-                self._last_seen = loop.time()
+                self.heard_at = loop.time()
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     await self._receive(message.data)
                 elif message.type is WSMsgType.PING:
@@ -91,8 +107,16 @@ class Socket(Outlet):
         finally:
             self._end()
 
+    def _end(self) -> None:
+        super()._end()
+        self._allowance.close()
+
     async def close(self, code: int, why: str) -> None:
         """See Outlet."""
+        # What comes before the end.
+        self.flush()
+        if not self._ended:
+            self._counters.closed[int(code)] += 1
         self._end()
         await self._ws.close(code=code, message=why.encode(), drain=False)
         try:
@@ -104,7 +128,7 @@ class Socket(Outlet):
 
     def look_after(self, now: float) -> None:
         """See Outlet. Closes a socket that went silent."""
-        if now - self._last_seen > IDLE_SECONDS and self._closing is None:
+        if now - self.heard_at > IDLE_SECONDS and self._closing is None:
             self._closing = asyncio.create_task(
                 self.close(WSCloseCode.GOING_AWAY, f"No frame for {IDLE_SECONDS:.0f} seconds")
             )
@@ -131,13 +155,16 @@ class Socket(Outlet):
         )
 
     async def _have_room(self) -> None:
-        if self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+        if self.unsent_bytes > self._most_unsent:
+            self.flush()
             await self._writer.drain()
 
     async def _accept(self, push: Push, answer: dict[str, Any] | None = None) -> None:
         await self._answer(push, {"status": "ok", "response": answer or {}})
 
     async def _refuse(self, push: Push, error: RoostError) -> None:
+        if error.status == 429:
+            self._counters.refused[error.code] += 1
         await self._answer(push, {"status": "error", "response": response(error)})
 
     def _send(
@@ -163,10 +190,17 @@ class Socket(Outlet):
             await self._receive_malformed(error)
             return
         channel = self._channels.get(push.topic)
+        if not await self._admit(push, channel, _size(data)):
+            return
         if push.topic == _PHOENIX:
             await self._receive_control(push)
         elif push.event == "phx_join":
             if channel is not None:
+                # A join that is one too many leaves what is joined as it is.
+                excess = self._allowance.too_many_joins(channel.claims.user_id)
+                if excess is not None:
+                    await self._refuse(push, excess.error())
+                    return
                 self._forget(channel)
                 self._send(channel, "phx_close", {}, channel.join_ref)
             await self._join(push)
@@ -188,6 +222,26 @@ class Socket(Outlet):
             await self._receive_for(channel, push)
         # Else it was sent to an earlier join of the topic; Phoenix ignores that, and clients do not
         # wait for an answer.
+
+    async def _admit(self, push: Push, channel: Channel | None, size: int) -> bool:
+        """Whether a request is within the limits; if not, it has been refused.
+
+        Whoever goes on after many refusals waits instead. Nothing is read from the socket then, so
+        that what the client sends stays with the client.
+        """
+        user_id = None if channel is None else channel.claims.user_id
+        excess = self._allowance.message(size, user_id)
+        if excess is None:
+            return True
+        if self._allowance.is_patient():
+            if push.event in _ALWAYS:
+                return True
+            await self._refuse(push, excess.error())
+            return False
+        self._counters.pauses += 1
+        await asyncio.sleep(min(excess.wait, LONGEST_PAUSE))
+        self._allowance.late_message(size, user_id)
+        return True
 
     async def _receive_control(self, push: Push) -> None:
         if push.event == "heartbeat":
@@ -219,21 +273,14 @@ class Socket(Outlet):
                 else:
                     await self._broadcast(channel, push)
             case "presence":
-                await self._refuse(
-                    push,
-                    refused(
-                        "PresenceNotServed",
-                        "This server does not serve presence.",
-                        "Leave out track and untrack.",
-                    ),
-                )
+                await self._receive_presence(channel, push)
             case _:
                 await self._refuse(
                     push,
                     refused(
                         "UnknownEvent",
                         "Channels do not take this event.",
-                        "Send phx_join, phx_leave, access_token or broadcast.",
+                        "Send phx_join, phx_leave, access_token, ack, broadcast or presence.",
                     ),
                 )
 
@@ -272,6 +319,31 @@ class Socket(Outlet):
             if broadcaster.acknowledges:
                 await self._accept(push)
 
+    async def _receive_presence(self, channel: Channel, push: Push) -> None:
+        match str(push.payload.get("event")).lower():
+            case "track":
+                try:
+                    self.services.presence.track(channel, push.payload.get("payload", {}))
+                except RoostError as error:
+                    # The reasons are Supabase's, to the letter.
+                    await self._answer(
+                        push, {"status": "error", "response": response(error, error.message)}
+                    )
+                    return
+            case "untrack":
+                self.services.presence.untrack(channel)
+            case _:
+                await self._refuse(
+                    push,
+                    refused(
+                        "UnknownEvent",
+                        "Presence does not have this event.",
+                        "Send an object with event: track and a payload, or event: untrack.",
+                    ),
+                )
+                return
+        await self._accept(push)
+
     async def _receive_malformed(self, error: MalformedFrameError) -> None:
         self._malformed += 1
         what = refused(
@@ -295,13 +367,11 @@ class Socket(Outlet):
         try:
             name = topic_name(push.topic)
             request = JoinRequest.read(push.payload)
-            if len(self._channels) >= MOST_CHANNELS:
-                raise refused(
-                    "ChannelRateLimitReached",
-                    f"A socket has at most {MOST_CHANNELS} channels.",
-                    "Leave a channel first, or open another socket.",
-                )
+            too_many = self.services.limits.too_many_channels(len(self._channels))
+            if too_many is not None:
+                raise too_many
             claims = self._verify(request.access_token)
+            self._allowance.join(claims.user_id or "")
         except RoostError as error:
             await self._refuse(push, error)
             return
@@ -337,8 +407,10 @@ class Socket(Outlet):
             newest = channel.granted_at = grant.newest
             channel.visible_after = grant.visible_after
             channel.rules = grant.rules
+            self._counters.joins += 1
             if grant.replay_after is not None:
                 channel.replay_end = newest
+                self._counters.replays += 1
             self._write(
                 self._reply_frame(
                     push,
@@ -352,6 +424,7 @@ class Socket(Outlet):
                     },
                 )
             )
+            self.services.presence.join(channel, request.presence)
             if request.confirm:
                 ready = {
                     "extension": "system",
@@ -416,17 +489,30 @@ class Socket(Outlet):
 
     # --- frames -----------------------------------------------------------------------------------
 
+    def tell_presence(self, channel: Channel, message: Message) -> bool:
+        """See fanout.Subscriber. Only a message that is larger by itself exceeds the limit."""
+        frame = message.frame(self._version, channel)
+        if self.unsent_bytes > DRAINED_BYTES and self.unsent_bytes + len(frame) > self._most_unsent:
+            return False
+        self._write(frame)
+        return True
+
     def _tell_failure(self, channel: Channel, error: RoostError) -> None:
         self._send(channel, "system", system(error, channel.topic.name))
         self._send(channel, "phx_error", response(error), channel.join_ref)
 
     def _batch_frames(self, channel: Channel, batch: Batch, end: int) -> bytes:
         if channel.rules is None:
-            return batch.frames(self._version, channel, end)
+            return batch.frames(self._version, channel, end, self._deflate_from)
         return super()._batch_frames(channel, batch, end)
 
     def _stored_frame(self, channel: Channel, event: Event, message: bytes) -> bytes:  # noqa: ARG002
         return broadcast_frame(self._version, channel.joined_name, message)
 
     def _ephemeral_frame(self, channel: Channel, ephemeral: Ephemeral, *, silent: bool) -> bytes:
-        return ephemeral.frame(self._version, channel, silent=silent)
+        return ephemeral.frame(self._version, channel, self._deflate_from, silent=silent)
+
+
+def _size(data: str | bytes) -> int:
+    """A frame's payload in bytes, which aiohttp has decoded."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

@@ -1,0 +1,74 @@
+"""GET /metrics, for Prometheus: what the server counts, to whom the operator lets see it.
+
+How much is going on is nobody else's business, so without a setting there is no such address.
+"""
+
+import ipaddress
+import secrets
+from typing import Final
+
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from roost.errors import RoostError
+from roost.settings import Settings
+
+# A proxy on the same machine has a loopback address too, and adds one of these to what it passes on
+# from others.
+FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+
+
+class Metrics:
+    """
+    collectors -- what there is to tell beside the process's own memory, time and files
+    """
+
+    def __init__(self, settings: Settings, *collectors: Collector) -> None:
+        self._loopback = settings.metrics == "loopback"
+        self._token = settings.metrics_token
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        for collector in collectors:
+            self._registry.register(collector)
+
+    def routes(self) -> list[web.RouteDef]:
+        """None where nobody may see it."""
+        return [web.get("/metrics", self.handle)] if self._loopback or self._token else []
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """GET /metrics. Raises RoostError for whoever may not see it."""
+        if not (self._has_token(request) or (self._loopback and _is_local(request))):
+            raise RoostError(
+                code="MetricsNotAllowed",
+                message="The metrics are the operator's.",
+                details=None,
+                hint="Send ROOST_METRICS_TOKEN as a bearer token."
+                if self._token
+                else "Ask from the machine that the server is on, not through a proxy.",
+                status=401 if self._token else 403,
+            )
+        encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+        response = web.Response(body=encode(self._registry))
+        response.headers[hdrs.CONTENT_TYPE] = content_type
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        return response
+
+    def _has_token(self, request: web.Request) -> bool:
+        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        return (
+            self._token is not None
+            and scheme.lower() == "bearer"
+            # Header bytes that are not UTF-8 come as surrogates.
+            and secrets.compare_digest(given.strip().encode(errors="replace"), self._token.encode())
+        )
+
+
+def _is_local(request: web.Request) -> bool:
+    if any(name in request.headers for name in FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(request.remote or "").is_loopback
+    except ValueError:
+        return False
