@@ -255,3 +255,79 @@ async def test_two_devices_acknowledge_many_conversations_at_once(
             await asyncio.gather(*tasks)
     assert await cursors(db, ada) == await cursors(db, grace)
     assert set((await cursors(db, ada)).values()) == {1}
+
+
+async def test_an_acknowledgement_of_nothing_is_answered(
+    node: Node, db: Database, ada: Person
+) -> None:
+    """It has crossed with the end of what it is about."""
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    for topics in ({}, {"conversation:none": 5}):
+        assert await acknowledge(phone, ada.inbox, topics=topics) == OK
+    await db.publish(ada.inbox)
+    await phone.events(1)
+    assert await acknowledge(phone, ada.inbox, offset=1) == OK
+    # Also while others are collected.
+    assert await acknowledge(phone, ada.inbox, topics={}) == OK
+    assert await cursors(db, ada) == {ada.inbox: 1}
+
+
+async def test_what_is_collected_may_be_more_than_a_call_takes(
+    node: Node, db: Database, ada: Person
+) -> None:
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(1_001)]
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    await db.run(
+        "SELECT realtime.publish(topic, 'note', '{}') FROM unnest(%s::text[]) AS topic",
+        topics,
+    )
+    await phone.events(len(topics))
+    assert await acknowledge(phone, ada.inbox, topics={topics[0]: 1}) == OK
+    refs = [
+        await phone.send(f"realtime:{ada.inbox}", "ack", {"topics": dict.fromkeys(some, 1)})
+        for some in (topics[:500], topics[500:])
+    ]
+    for ref in refs:
+        assert await phone.reply(ref) == OK
+    assert await cursors(db, ada) == dict.fromkeys(topics, 1)
+
+
+async def test_whoever_acknowledges_and_does_not_read_is_not_read_either(
+    monkeypatch: pytest.MonkeyPatch, database: str, ada: Person
+) -> None:
+    monkeypatch.setattr(acknowledgements, "SPACING_SECONDS", 0.01)
+    unlimited = {
+        f"realtime_{whose}_{what}_per_second": 0
+        for whose in ("socket", "user")
+        for what in ("messages", "bytes")
+    }
+    async with running_node(database, realtime_unsent_bytes=65_536, **unlimited) as node:
+        phone = await (await node.phone(ada)).joined(ada.own_device)
+        transport = node.transports[-1]
+
+        async def push() -> None:
+            while True:
+                await phone.send_frame(
+                    None, "x" * 255, f"realtime:{ada.own_device}", "ack", {"offset": 0}
+                )
+
+        pushing = asyncio.create_task(push())
+        await eventually(lambda: not transport.is_reading())
+        pushing.cancel()
+        await asyncio.wait([pushing])
+        transport.abort()
+
+
+async def test_a_server_that_stops_does_not_wait_for_ever(
+    database: str, db: Database, ada: Person
+) -> None:
+    async with running_node(database) as node:
+        phone = await (await node.phone(ada)).joined(ada.own_device)
+        await db.publish(ada.own_device)
+        await phone.offsets(1)
+        async with db.connection.transaction():
+            await db.run("LOCK TABLE roost.device_cursors")
+            await phone.send_frame(None, None, f"realtime:{ada.own_device}", "ack", {"offset": 1})
+            await phone.is_answered()
+            async with asyncio.timeout(5):
+                await node.relay.close()

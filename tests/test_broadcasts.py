@@ -840,3 +840,28 @@ async def test_the_whole_server_takes_broadcasts_over_http(client: Client) -> No
         )
         assert asked.status == 200
         assert "POST" in asked.headers["Access-Control-Allow-Methods"]
+
+
+async def test_broadcasts_over_http_count_as_messages_of_the_person(
+    database: str, db: Database
+) -> None:
+    ada, grace = await db.person(), await db.person()
+    async with running_node(
+        database, realtime_user_messages_per_second=5, realtime_user_bytes_per_second=1_000
+    ) as node:
+
+        async def send(person: Person, number: int, payload: str = "") -> tuple[int, Any]:
+            message = {"topic": person.inbox, "event": "x", "payload": payload, "private": True}
+            return await send_batch(node, person.token(), [message] * number)
+
+        # Ten seconds' worth may come at once.
+        assert (await send(ada, 40))[0] == 202
+        status, body = await send(ada, 40)
+        assert (status, body["code"]) == (429, "MessagePerSecondRateLimitReached")
+        assert body["details"] == "ROOST_REALTIME_USER_MESSAGES_PER_SECOND is 5."
+        # All or none: those count that were sent.
+        assert (await send(ada, 10))[0] == 202
+        assert (await send(grace, 1, "x" * 9_000))[0] == 202
+        status, body = await send(grace, 1, "x" * 9_000)
+        assert (status, body["details"]) == (429, "ROOST_REALTIME_USER_BYTES_PER_SECOND is 1000.")
+        assert node.relay.counters.refused["MessagePerSecondRateLimitReached"] == 2

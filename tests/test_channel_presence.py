@@ -368,6 +368,40 @@ async def test_whoever_was_removed_is_told_nothing_more(
     await watching.is_answered()
 
 
+async def test_whoever_was_removed_and_does_not_read_is_present_no_more(
+    node: Node, db: Database, ada: Person
+) -> None:
+    """They hear of the end of their right when they like, and can say nothing until then."""
+    removed = await db.person()
+    topic = f"conversation:{await db.conversation(ada, removed)}"
+    stalled = await node.phone(removed)
+    transport = node.transports[-1]
+    ref, _ = await join(stalled, topic, "gone", enabled=False)
+    await stalled.reply(await track(stalled, topic, ref, {"n": 1}))
+    await db.publish_many(topic, 1_500, 10_000)
+    assert isinstance(transport, asyncio.WriteTransport)
+    await eventually(lambda: transport.get_write_buffer_size() > 65_536)
+    watching = await node.phone(ada)
+    _, state = await join(watching, topic)
+    assert plain(state) == {"gone": [{"n": 1}]}
+
+    await db.remove(removed, topic)
+
+    messages = [await watching.receive(), await watching.receive()]
+    (gone,) = [message for message in messages if message.event == "presence_diff"]
+    assert plain(gone.payload["leaves"]) == {"gone": [{"n": 1}]}
+    await track(stalled, topic, ref, {"n": 2})
+    await asyncio.sleep(10 * presence.GATHER_SECONDS)
+    await watching.is_answered()
+
+    # Whoever is back in joins again.
+    (outlet,) = [each for each in node.relay.outlets if each._transport is transport]
+    await db.add_back(removed, topic)
+    token = removed.token(1_800)
+    await stalled.send(f"realtime:{topic}", "access_token", {"access_token": token}, join_ref=ref)
+    await eventually(lambda: outlet.channel_count == 0)
+
+
 async def test_those_who_may_not_join_see_nothing(node: Node, db: Database, ada: Person) -> None:
     outsider = await db.person()
     topic = f"conversation:{await db.conversation(ada)}"

@@ -225,6 +225,9 @@ class Silent:
     def mention(self, channel: fan_out.Channel, ephemeral: fan_out.Ephemeral) -> None:
         raise AssertionError(channel, ephemeral)
 
+    def silence(self, channel: fan_out.Channel) -> None:
+        raise AssertionError(channel)
+
     def tell_presence(self, channel: fan_out.Channel, message: Message) -> bool:
         raise AssertionError(channel, message)
 

@@ -204,3 +204,29 @@ async def test_nobody_has_no_devices(
 
 def _socket(client: Client) -> Any:
     return client.http.ws_connect(f"{client.url}/realtime/v1/websocket?vsn=2.0.0")
+
+
+async def test_a_session_on_another_device_no_longer_hears_the_one_before(client: Client) -> None:
+    moving = await client.sign_up(EMAIL)
+    other = await client.sign_in(EMAIL)
+    topics = [f"device:{moving.device_id}", f"user:{moving.user_id}"]
+    async with client.http.ws_connect(f"{client.url}/realtime/v1/websocket?vsn=2.0.0") as ws:
+        phone = Phone(ws, Version.V2, None)
+        for topic in topics:
+            ref = await phone.send(f"realtime:{topic}", "phx_join", join_payload(moving.token))
+            assert (await phone.reply(ref))["status"] == "ok"
+        await moving.ask(
+            "register_device", device_name="x", device_type="phone", device_id=other.device_id
+        )
+        told = [await phone.receive() for _ in range(3)]
+        assert [message.payload["code"] for message in told if "code" in message.payload] == [
+            "RO401",
+            "RO401",
+        ]
+        assert {message.topic for message in told if "code" in message.payload} == {
+            f"realtime:{topics[0]}"
+        }
+        ref = await phone.send(
+            f"realtime:device:{other.device_id}", "phx_join", join_payload(moving.token)
+        )
+        assert (await phone.reply(ref))["status"] == "ok"

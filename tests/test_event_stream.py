@@ -6,10 +6,12 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from roost.errors import RoostError
 from roost.realtime import event_stream, outlet, relay
@@ -328,3 +330,132 @@ async def test_a_client_that_does_not_read_costs_a_bounded_amount(
         assert transport.get_write_buffer_size() <= Settings().realtime_unsent_bytes
         offsets = [event["meta"]["offset"] for event in await stream.events(6_000)]
         assert offsets == list(range(1, 6_001))
+
+
+def port(node: Node) -> int:
+    return URL(node.url).port or 0
+
+
+async def test_clients_that_do_not_know_chunks_get_none(
+    node: Node, db: Database, ada: Person
+) -> None:
+    """As nginx asks, unless it is told otherwise. The end of the connection is that of the body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port(node))
+    writer.write(
+        f"GET /events/{ada.own_device} HTTP/1.0\r\nConnection: keep-alive\r\n"
+        f"Authorization: Bearer {ada.token()}\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(20):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"chunked" not in head.lower()
+        assert (await reader.readline()).startswith(b"retry: ")
+        assert (await reader.readline()).startswith(b"id: ")
+        assert await reader.readline() == b"\n"
+        await db.publish(ada.own_device)
+        assert (await reader.readline()).startswith(b"id: ")
+        assert (await reader.readline()).startswith(b"data: {")
+        assert await reader.readline() == b"\n"
+        node.relay.wake(f"!session:{ada.session_id}")
+        assert await reader.readline() == b"event: system\n"
+        assert (await reader.readline()).startswith(b"data: {")
+        assert await reader.readline() == b"\n"
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_head_is_refused(node: Node, ada: Person) -> None:
+    headers = {"Authorization": f"Bearer {ada.token()}"}
+    async with (
+        asyncio.timeout(20),
+        node.http.head(f"{node.url}/events/{ada.inbox}", headers=headers) as response,
+    ):
+        assert response.status == 405
+    assert not node.relay.outlets
+
+
+@pytest.mark.parametrize("last_id", [b"\xff:5", b"a:5,b:\xff=1", b"a:5,b:c\x01=1"])
+async def test_ids_that_are_no_text_are_refused(node: Node, ada: Person, last_id: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port(node))
+    writer.write(
+        f"GET /events/{ada.inbox} HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {ada.token()}\r\nLast-Event-ID: ".encode()
+        + last_id
+        + b"\r\n\r\n"
+    )
+    async with asyncio.timeout(20):
+        assert b" 400 " in await reader.readline()
+    writer.close()
+
+
+async def test_streams_count_as_joins_and_sockets_of_a_person(
+    database: str, db: Database, ada: Person
+) -> None:
+    grace = await db.person()
+    async with running_node(database, realtime_user_sockets=2) as node:
+        async with (
+            streaming(node, ada, ada.inbox),
+            streaming(node, ada, ada.inbox),
+            node.http.get(
+                f"{node.url}/events/{ada.inbox}", headers={"Authorization": f"Bearer {ada.token()}"}
+            ) as response,
+        ):
+            assert response.status == 429
+            assert (await response.json())["code"] == "ConnectionRateLimitReached"
+            async with streaming(node, grace, grace.inbox):
+                pass
+        await eventually(lambda: not node.relay.outlets)
+        async with streaming(node, ada, ada.inbox):
+            pass
+    async with running_node(database, realtime_user_joins_per_second=1) as node:
+        for _ in range(10):
+            async with streaming(node, ada, ada.inbox):
+                pass
+        async with node.http.get(
+            f"{node.url}/events/{ada.inbox}", headers={"Authorization": f"Bearer {ada.token()}"}
+        ) as response:
+            assert response.status == 429
+            assert (await response.json())["code"] == "ClientJoinRateLimitReached"
+
+
+async def test_a_stream_that_ends_while_the_database_answers_is_refused_for_that(
+    database: str, node: Node, ada: Person
+) -> None:
+    async def end_session() -> None:
+        node.relay.wake(f"!session:{ada.session_id}")
+
+    for end, status, code in (
+        (end_session, 401, "RO102"),
+        (node.relay.drain, 503, "RealtimeRestarting"),
+    ):
+        async with await connect(database) as holder, holder.transaction():
+            await holder.execute("LOCK TABLE realtime.log")
+            asking = asyncio.create_task(
+                node.http.get(
+                    f"{node.url}/events/{ada.own_device}",
+                    headers={"Authorization": f"Bearer {ada.token()}"},
+                )
+            )
+            await eventually(lambda: len(node.relay.outlets) == 1)
+            (outlet,) = node.relay.outlets
+            await end()
+            await eventually(partial(getattr, outlet, "_ended"))
+        async with await asking as response:
+            assert (response.status, (await response.json())["code"]) == (status, code)
+
+
+async def test_a_stream_that_has_ended_does_not_wait_for_who_does_not_read(
+    monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person
+) -> None:
+    monkeypatch.setattr(event_stream, "CLOSE_SECONDS", 0.2, raising=False)
+    async with streaming(node, ada, ada.own_device):
+        transport = node.transports[-1]
+        assert isinstance(transport, asyncio.WriteTransport)
+        await db.publish_many(ada.own_device, 1_500, 10_000)
+        # What lies between the two is full.
+        sizes = [0, 1]
+        while sizes[-1] <= outlet.DRAINED_BYTES or sizes[-1] != sizes[-2]:
+            await asyncio.sleep(0.2)
+            sizes.append(transport.get_write_buffer_size())
+        node.relay.wake(f"!session:{ada.session_id}")
+        await eventually(lambda: not node.relay.outlets)
+        await eventually(transport.is_closing)

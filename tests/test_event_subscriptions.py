@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -345,3 +346,53 @@ async def test_a_stream_keeps_to_the_rules(database: str, db: Database) -> None:
             if line.startswith(b"data: "):
                 got.append(json.loads(line.removeprefix(b"data: ")))
         assert names(got) == [("message.created", True), ("last", False)]
+
+
+async def test_rules_that_change_while_the_database_answers_a_join(
+    database: str, db: Database
+) -> None:
+    """The join sees the rules of before, and is answered last."""
+    ada = await db.person()
+    topic = f"conversation:{await db.conversation(ada)}"
+    async with running_node(database) as node:
+        phone = await node.phone(ada)
+        async with await connect(database) as holder, holder.transaction():
+            await holder.execute("LOCK TABLE realtime.log")
+            ref = await phone.ask_to_join(topic)
+            await eventually(lambda: len(node.relay.outlets) == 1)
+            (outlet,) = node.relay.outlets
+            await eventually(lambda: outlet.channel_count == 1)
+            await waits_for_a_lock(db, "realtime.log")
+            await rule(db, ada, "none", event="note.made")
+            (channel,) = outlet._channels.values()
+            await eventually(lambda: channel.rules is not None)
+        assert (await phone.reply(ref))["status"] == "ok"
+        await db.publish(topic)
+        await db.publish(topic, event="message.created")
+        assert names(await phone.events(1)) == [("message.created", False)]
+
+
+async def waits_for_a_lock(db: Database, table: str) -> None:
+    while not await db.run(
+        "SELECT 1 FROM pg_locks WHERE relation = %s::regclass AND NOT granted", table
+    ):
+        await asyncio.sleep(0.005)
+
+
+async def test_rules_are_not_read_more_often_than_they_can_be(database: str, db: Database) -> None:
+    """Each word that anything may have changed has the rules of everybody read."""
+    ada = await db.person()
+    async with running_node(database) as node:
+        for _ in range(3):
+            await (await node.phone(ada)).joined(ada.own_device)
+        async with await connect(database) as holder, holder.transaction():
+            await holder.execute("LOCK TABLE roost.event_subscriptions")
+            for _ in range(100):
+                # Too much to say from another server.
+                node.relay.on_notify("x")
+                await asyncio.sleep(0)
+            tasks = Counter(getattr(task.get_coro(), "__name__", "") for task in node.relay._tasks)
+            # Those that wait for an answer, and one behind them for each socket.
+            assert 3 <= tasks["_read_rules_of"] <= 6
+            assert 1 <= tasks["_recheck"] <= 2
+        await eventually(lambda: not node.relay._unread_rules)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from roost.realtime import fanout as fan_out
-from roost.realtime import join, log, relay, socket
+from roost.realtime import inbox, join, log, relay, socket
 from roost.realtime.protocol import Version
 from tests.relaying import (
     Database,
@@ -472,3 +472,99 @@ async def test_an_inbox_leaves_nothing_behind(
     assert (await phone.receive()).event == "phx_close"
     await eventually(lambda: not fanout._topics)
     assert not fanout._missed
+
+
+async def test_added_again_while_the_database_says_that_somebody_is_not(
+    monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    """Its answer is of before, and comes behind the event that grants the topic anew."""
+    topic = f"conversation:{await db.conversation(ada)}"
+    phone = await (await node.phone(grace)).joined(grace.inbox)
+    ask = join.ask_to_join
+    asked = 0
+
+    async def slow(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        try:
+            return await ask(*arguments)
+        finally:
+            if asked == 1:
+                await add(db, grace, topic, 2)
+                node.relay.wake(grace.inbox)
+                await eventually(lambda: node.relay.counters.deliveries == 2)
+
+    monkeypatch.setattr(inbox, "ask_to_join", slow)
+    await db.without_notice()
+    await add(db, grace, topic)
+    assert await db.remove(grace, topic) == 2
+    node.relay.wake(grace.inbox)
+    heard = [place(event) for event in await phone.events(3)]
+    assert heard == [(None, 1), (None, 2), (topic, 3)]
+    await db.publish(topic)
+    node.relay.wake(topic)
+    assert [place(event) for event in await phone.events(1)] == [(topic, 4)]
+
+
+async def test_many_topics_that_are_granted_at_once_leave_room_for_others(
+    database: str, node: Node, db: Database, ada: Person
+) -> None:
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    async with await connect(database) as connection, connection.transaction():
+        # Nobody gets an answer for now.
+        await connection.execute("LOCK TABLE roost.conversation_participants")
+        await db.run(
+            "SELECT realtime.publish(%s, 'conversation.added', '{}', NULL, NULL,"
+            " 'conversation:' || gen_random_uuid(), 0) FROM generate_series(1, 100)",
+            ada.inbox,
+        )
+        assert await phone.offsets(100) == list(range(1, 101))
+        await eventually(lambda: node.multiplexer.in_flight > 0)
+        await asyncio.sleep(0.05)
+        assert node.multiplexer.queued == 0
+        assert node.multiplexer.in_flight < 8
+    await phone.is_answered()
+
+
+async def test_what_names_no_topic_is_not_remembered(node: Node, ada: Person) -> None:
+    fanout = node.relay._fanout
+    with fanout.question():
+        node.relay.wake(f"~{ada.inbox}\ttyping\t{{}}\n!presence:{ada.inbox}\n{ada.inbox}")
+        assert list(fanout._missed) == [ada.inbox]
+
+
+async def test_somebody_who_joins_in_vain_hides_nothing_from_an_inbox(
+    database: str, db: Database, ada: Person
+) -> None:
+    """They begin behind an event that the answer for the inbox does not know, and go again."""
+    topic = f"conversation:{await db.conversation(ada)}"
+    grace = await db.person()
+    async with running_node(database) as node:
+        phone, other = await node.phone(ada), await node.phone(grace)
+        fanout = node.relay._fanout
+        await db.without_notice()
+        ref = ""
+
+        async def slow(*arguments: Any) -> Any:
+            answer = await join.ask_to_join(*arguments)
+            monkeypatch.setattr(socket, "ask_to_join", held)
+            await db.publish(topic)
+            node.relay.wake(topic)
+            nonlocal ref
+            ref = await other.ask_to_join(topic)
+            await eventually(lambda: topic in fanout._topics)
+            return answer
+
+        async def held(*arguments: Any) -> Any:
+            await eventually(lambda: ada.inbox in fanout._topics and is_open())
+            return await join.ask_to_join(*arguments)
+
+        def is_open() -> bool:
+            return fanout._topics[topic].head is not None
+
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(socket, "ask_to_join", slow)
+            await phone.joined(ada.inbox)
+            async with asyncio.timeout(relay.POLL_SECONDS / 2):
+                assert [place(event) for event in await phone.events(1)] == [(topic, 1)]
+            assert (await other.reply(ref))["status"] == "error"

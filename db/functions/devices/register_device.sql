@@ -62,6 +62,10 @@ BEGIN
         WHERE session.id = roost.current_session_id();
 
         PERFORM roost.remove_unused_device(v_old_id);
+        -- What is for the old device is not for this one.
+        PERFORM realtime.wake(
+            format('!device:%s:%s', roost.current_session_id(), v_device.id)
+        );
     END IF;
 
     RETURN roost.describe_device(v_device);

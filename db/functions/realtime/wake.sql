@@ -1,5 +1,6 @@
 -- Tells the relays that a topic has something new, or passes them an ephemeral event (see
 -- realtime.broadcast) or a control line ("!session:<id>" closes that session's sockets,
+-- "!device:<session id>:<device id>" says that the session is on that device now,
 -- "!subscriptions:<user id>" has that person's event subscriptions read again, "!presence" has it
 -- read again who is present in channels). The server finds the line in roost.touched when the call
 -- returns, wakes its own relay and notifies the other servers outside this transaction: a

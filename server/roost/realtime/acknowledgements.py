@@ -6,7 +6,9 @@ conversation hear as many receipts. What is lost with the server is acknowledged
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -18,7 +20,12 @@ from roost.realtime.fanout import Channel
 from roost.realtime.protocol import Push
 from roost.realtime.refusals import refused
 
+logger = logging.getLogger(__name__)
+
 SPACING_SECONDS: Final = 1.0
+
+# In one call. The database takes 1,000, and holds each conversation until it has done all of them.
+MOST_TOPICS: Final = 200
 
 _NAME: Final = "ack"
 
@@ -91,7 +98,7 @@ class Acknowledgements:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, session_id: str, positions: Mapping[str, int]) -> asyncio.Future[None]:
-        """Notes that a session's device has some topics up to these offsets.
+        """Notes that a session's device has some topics up to these offsets: one or more.
 
         Returns a future that is shared: it is done when the database knows, or has the RoostError
         that kept it from that.
@@ -106,23 +113,29 @@ class Acknowledgements:
             waiting.positions[topic] = max(offset, waiting.positions.get(topic, 0))
         return waiting.known
 
-    async def close(self) -> None:
-        """Sends what is waiting now, and waits until it is known or has failed."""
+    async def close(self, seconds: float) -> None:
+        """Sends what is waiting now, and waits until it is known or has failed, for so long at
+        most.
+        """
         for waiting in self._waiting.values():
             waiting.hurry.set()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            if late:
+                logger.warning("not all acknowledgements could be written in time")
 
     async def _send(self, session_id: str, waiting: "_Waiting") -> None:
         """Sends what a session says until it has said nothing for a while."""
         while waiting.positions:
             positions, known = waiting.take()
             try:
-                await self._multiplexer.call(
-                    ACKNOWLEDGE_EVENTS,
-                    (orjson.dumps(positions),),
-                    Identity(b"user", session_id.encode()),
-                )
+                for start in range(0, len(positions), MOST_TOPICS):
+                    some = dict(islice(positions.items(), start, start + MOST_TOPICS))
+                    await self._multiplexer.call(
+                        ACKNOWLEDGE_EVENTS,
+                        (orjson.dumps(some),),
+                        Identity(b"user", session_id.encode()),
+                    )
             except RoostError as error:
                 known.set_exception(error)
                 # Somebody may have stopped waiting.

@@ -21,6 +21,8 @@ from roost.realtime.broadcasts import (
     refuse_storing,
     reserved,
 )
+from roost.realtime.counters import Counters
+from roost.realtime.limits import Limits
 from roost.realtime.lines import Broadcast
 from roost.realtime.protocol import LONGEST_FIELD
 from roost.responses import HINTS, translated
@@ -37,9 +39,13 @@ _STATUSES: Final = {"RO101": 401, "RO102": 401, "RO103": 403}
 class BroadcastRequests:
     """The handlers."""
 
-    def __init__(self, broadcasts: Broadcasts, tokens: AccessTokens) -> None:
+    def __init__(
+        self, broadcasts: Broadcasts, tokens: AccessTokens, limits: Limits, counters: Counters
+    ) -> None:
         self._broadcasts = broadcasts
         self._tokens = tokens
+        self._limits = limits
+        self._counters = counters
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of this protocol."""
@@ -102,6 +108,12 @@ class BroadcastRequests:
 
     async def _send(self, claims: Claims, broadcasts: list[Broadcast]) -> None:
         """Sends all, or none. Raises RoostError."""
+        size = sum(len(broadcast.payload) for broadcast in broadcasts)
+        try:
+            self._limits.send(claims.user_id or "", len(broadcasts), size)
+        except RoostError as error:
+            self._counters.refused[error.code] += 1
+            raise
         try:
             answers = await self._broadcasts.ask(claims, broadcasts)
         except DatabaseError as error:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from roost.errors import RoostError
@@ -21,9 +21,9 @@ from roost.realtime.fanout import Channel, Ephemeral
 from roost.realtime.inbox import Inbox
 from roost.realtime.join import GREATEST_OFFSET, Replay, ask_to_join
 from roost.realtime.log import Event
-from roost.realtime.outlet import Outlet, Services
+from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
 from roost.realtime.protocol import chunk, server_sent_event
-from roost.realtime.refusals import must_refetch, refused, session_over, system
+from roost.realtime.refusals import must_refetch, refused, restarting, session_over, system
 from roost.tokens import Claims
 
 # Proxies cut what is silent for a minute, many after half of one.
@@ -57,7 +57,8 @@ class Positions(NamedTuple):
     def read(cls, event_id: str) -> "Positions":
         """Raises RoostError."""
         match = _ID.fullmatch(event_id)
-        if match is None:
+        # Header bytes that are no UTF-8 come as surrogates.
+        if match is None or not event_id.isprintable():
             raise _malformed(event_id)
         epoch, offset, listed, left_out = match.groups()
         others = {}
@@ -95,8 +96,10 @@ class EventStream(Outlet):
         "_done",
         "_epoch",
         "_heard",
+        "_is_chunked",
         "_is_open",
         "_others_are_all",
+        "_refusal",
         "_written_at",
     )
 
@@ -112,6 +115,9 @@ class EventStream(Outlet):
         self._done = asyncio.Event()
         self._written_at = asyncio.get_running_loop().time()
         self._is_open = False
+        self._is_chunked = True
+        # Why the topic has ended before there was anything to tell it with.
+        self._refusal: RoostError | None = None
         self._epoch = ""
         # Topics of the inbox that an id names, the last ones last; others may have been left out.
         self._heard: dict[str, None] = {}
@@ -140,6 +146,12 @@ class EventStream(Outlet):
             # What comes before the end.
             self.flush()
             self._end()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.drain()
+        except (TimeoutError, ConnectionError):
+            # It does not read, so what is unsent stays unsent.
+            self._transport.abort()
 
     async def _open(
         self,
@@ -149,16 +161,18 @@ class EventStream(Outlet):
         replay: Replay,
     ) -> None:
         channel, fanout = self._channel, self.services.fanout
+        rules_asked = self.ask_for_rules()
         with fanout.question() as asked:
             grant, *inner = await ask_to_join(
                 self.services.multiplexer, channel.claims, channel.topic.name, replay
             )
             if grant.epoch != fanout.epoch:
                 await fanout.check_epoch(grant.epoch)
-            if not self._has(channel) or grant.epoch != fanout.epoch:
+            self._refuse_what_has_ended()
+            if grant.epoch != fanout.epoch:
                 raise must_refetch()
             channel.granted_at, channel.visible_after = grant.newest, grant.visible_after
-            channel.rules = grant.rules
+            self.set_rules(channel, grant.rules, rules_asked)
             channel.cursor = grant.newest
             if grant.replay_after is not None:
                 channel.cursor, channel.replay_end = grant.replay_after, grant.newest
@@ -166,8 +180,10 @@ class EventStream(Outlet):
             if last is not None:
                 self._heard.update(dict.fromkeys(last.others))
                 self._others_are_all = last.are_all
-            if channel.topic.name.startswith("user:"):
-                channel.inbox = Inbox(self, channel)
+            if request.version < HttpVersion11:
+                # Without chunks the body lasts as long as the connection, whatever is asked for.
+                self._is_chunked = False
+                response.force_close()
             await response.prepare(request)
             # aiohttp holds the head back until something is written. The id is for who is cut off
             # before the first event; without data it makes no message.
@@ -175,13 +191,25 @@ class EventStream(Outlet):
             await response.write(
                 b"retry: %d\nid: %b\n\n" % (RETRY_MILLISECONDS, str(begin).encode())
             )
+            if not self._has(channel):
+                # In a turn of the loop in between.
+                self._done.set()
+                return
             self._is_open = True
-            if channel.inbox is not None:
+            if channel.topic.name.startswith("user:"):
+                channel.inbox = Inbox(self, channel)
                 channel.inbox.open(inner, asked)
                 if not self._others_are_all:
                     self.tell_gone(channel, grant)
                     self._others_are_all = True
         self.place(channel, channel.cursor, grant.newest)
+
+    def _refuse_what_has_ended(self) -> None:
+        """Raises RoostError."""
+        if self._refusal is not None:
+            raise self._refusal
+        if not self._has(self._channel):
+            raise restarting()
 
     async def close(self, code: int, why: str) -> None:  # noqa: ARG002 -- of WebSockets
         """See Outlet. Clients ask again for an answer that ends."""
@@ -193,21 +221,22 @@ class EventStream(Outlet):
         """See Outlet. Says something now and then, so that nobody takes the stream for dead."""
         if now - self._written_at > SILENT_SECONDS:
             self._written_at = now
-            self._write(chunk(b":\n\n"))
+            self._write(b":\n\n")
 
     def tell_session_over(self, channel: Channel) -> None:
         """See Outlet."""
         self._tell(channel, session_over())
 
     def _write(self, data: bytes) -> None:
-        if self._is_open:
-            super()._write(data)
+        if data and self._is_open:
+            super()._write(chunk(data) if self._is_chunked else data)
 
     def _tell_failure(self, channel: Channel, error: RoostError) -> None:
         self._tell(channel, error)
         self._done.set()
 
     def _tell(self, channel: Channel, error: RoostError) -> None:
+        self._refusal = error
         told = orjson.dumps(system(error, channel.topic.name))
         self._write(server_sent_event(told, event="system"))
 

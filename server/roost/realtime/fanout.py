@@ -270,6 +270,10 @@ class Subscriber(Protocol):
     def tell_presence(self, channel: "Channel", message: "Message") -> bool:
         """Writes a message about who is present. Returns whether there was room."""
 
+    def silence(self, channel: "Channel") -> None:
+        """Nobody is told any more that the client of a channel is present: its right has ended,
+        though it is still to be told so."""
+
     def fail(self, channel: "Channel", error: RoostError) -> None:
         """Ends a channel for a reason that its client is told, such that it joins again."""
 
@@ -288,6 +292,7 @@ class Channel:
     visible_after -- what is about offsets up to this one is hidden; 0 where nothing is
     replay_end -- events up to this offset are marked as replayed
     rules -- what is not to be delivered as it is; None where all is
+    rules_asked -- number of the question that the rules answer
     live -- takes batches of the fan-out; else its socket reads the log for it, or it has ended
     """
 
@@ -303,6 +308,7 @@ class Channel:
         "live",
         "replay_end",
         "rules",
+        "rules_asked",
         "socket",
         "topic",
         "visible_after",
@@ -329,6 +335,7 @@ class Channel:
         self.visible_after = 0
         self.replay_end = 0
         self.rules: Rules | None = None if carrier is None else carrier.rules
+        self.rules_asked = 0
         self.live = False
 
     def is_ended_by(self, event: Event) -> bool:
@@ -409,8 +416,9 @@ class Fanout:
         topic = self._topics.get(name)
         if topic is None:
             topic = self._topics[name] = Topic(name)
-            if asked is not None:
-                topic.woken_early = max(self._missed.get(name, 0), self._missed_any) > asked
+        if asked is not None and topic.head is None:
+            # Somebody may be joining it since later, and what they are told is no help here.
+            topic.woken_early |= max(self._missed.get(name, 0), self._missed_any) > asked
         channel = Channel(socket, topic, join_ref, claims, carrier)
         topic.channels.add(channel)
         return channel
@@ -658,6 +666,9 @@ class Fanout:
             for number, channel in enumerate(tuple(topic.channels), 1):
                 if channel.live:
                     channel.socket.deliver(channel, batch)
+                elif batch.revoked_at and any(map(channel.is_ended_by, batch.events)):
+                    # Whoever does not read comes to the end of the right when they like.
+                    channel.socket.silence(channel)
                 if number % SOCKETS_PER_TURN == 0:
                     await asyncio.sleep(0)
             self._counters.events += len(page.events)

@@ -112,9 +112,11 @@ class Inbox:
         try:
             while True:
                 try:
-                    grant, *_ = await ask_to_join(
-                        services.multiplexer, self._channel.claims, name, Replay(after=after)
-                    )
+                    # Somebody may be added to a thousand topics at once.
+                    async with services.catch_up_reads:
+                        grant, *_ = await ask_to_join(
+                            services.multiplexer, self._channel.claims, name, Replay(after=after)
+                        )
                     break
                 except RoostError as error:
                     if error.code not in _GONE or after is None:
@@ -123,10 +125,14 @@ class Inbox:
             if grant.epoch != services.fanout.epoch:
                 await services.fanout.check_epoch(grant.epoch)
         except RoostError as error:
+            is_heard = self.channels.get(name) is channel
             self.forget(channel)
             # The right may have ended again; otherwise the client is to come back and resume.
             if error.code != _NOT_ALLOWED:
                 self._outlet.fail(self._channel, error)
+            elif is_heard and name in self._granted:
+                # It was granted once more behind what the database has looked at.
+                self._take_in(name, self._granted.pop(name))
             return
         if self.channels.get(name) is not channel:
             return

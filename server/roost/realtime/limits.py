@@ -93,9 +93,9 @@ class Rates:
             bucket.is_full(now) for bucket in (self.joins, self.messages, self.bytes)
         )
 
-    def too_many(self, size: int, now: float) -> "Excess | None":
-        """What a message of so many bytes is over, if anything."""
-        wait = self.messages.missing(1, now)
+    def too_many(self, size: int, now: float, number: int = 1) -> "Excess | None":
+        """What a message of so many bytes is over, if anything, or so many of them together."""
+        wait = self.messages.missing(number, now)
         if wait:
             return self._excess(MESSAGES, "sends too many messages", "messages_per_second", wait)
         wait = self.bytes.missing(size, now)
@@ -174,6 +174,17 @@ class Limits:
         if rates is None:
             rates = self._people[user_id] = Rates(self, "user", self.clock())
         return rates
+
+    def send(self, user_id: str, number: int, size: int) -> None:
+        """Counts messages that come without a socket, of so many bytes together. Raises RoostError
+        when they are over a limit.
+        """
+        person = self.person(user_id)
+        excess = person.too_many(size, self.clock(), number)
+        if excess is not None:
+            raise excess.error()
+        person.messages.take(number)
+        person.bytes.take(size)
 
     def forget(self) -> None:
         """Forgets who is not connected and has used up nothing. To be called now and then."""

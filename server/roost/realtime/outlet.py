@@ -93,6 +93,7 @@ class Outlet(ABC):
         "_outbox",
         "_pending",
         "_pending_bytes",
+        "_rules_asked",
         "_session_ids",
         "_transport",
         "_user_ids",
@@ -120,6 +121,7 @@ class Outlet(ABC):
         self._channels: dict[str, Channel] = {}
         self._behind: dict[Channel, None] = {}
         self._catching_up: asyncio.Task[None] | None = None
+        self._rules_asked = 0
         self._session_ids: set[str] = set()
         self._user_ids: set[str] = set()
         self._ended = False
@@ -185,6 +187,21 @@ class Outlet(ABC):
                 self.tell_session_over(channel)
         await self.close(SESSION_ENDED, "The session is over")
 
+    def change_device(self, session_id: str, device_id: str) -> set[str]:
+        """A session is on this device now: ends its channel of the one before. Returns whose event
+        subscriptions are other ones with it.
+        """
+        channels = [
+            channel
+            for channel in self._channels.values()
+            if channel.claims.session_id == session_id
+        ]
+        for channel in channels:
+            name = channel.topic.name
+            if name.startswith("device:") and name != f"device:{device_id}":
+                self.fail(channel, no_longer_allowed())
+        return {channel.claims.user_id for channel in channels if channel.claims.user_id}
+
     def expire(self, now: float) -> None:
         """Ends the channels whose access token ran out and was not refreshed; now in Unix time."""
         for channel in list(self._channels.values()):
@@ -230,6 +247,10 @@ class Outlet(ABC):
         self._behind.pop(channel, None)
         self.services.fanout.unsubscribe(channel)
 
+    def silence(self, channel: Channel) -> None:
+        """See fanout.Subscriber."""
+        self.services.presence.leave(channel)
+
     def fail(self, channel: Channel, error: RoostError) -> None:
         """See fanout.Subscriber. The end of what is heard in an inbox is the inbox's affair."""
         if channel.carrier is not None:
@@ -257,9 +278,20 @@ class Outlet(ABC):
         event = Ephemeral(channel.topic, MUST_REFETCH, orjson.dumps(payload))
         self._write(self._ephemeral_frame(channel, event, silent=False))
 
-    def set_rules(self, channel: Channel, rules: Rules | None) -> None:
-        """From now on the person wants something else of a channel."""
-        channel.rules = rules
+    def ask_for_rules(self) -> int:
+        """The number of a question that answers with rules, for set_rules(); before it is asked."""
+        self._rules_asked += 1
+        return self._rules_asked
+
+    def set_rules(self, channel: Channel, rules: Rules | None, asked: int) -> None:
+        """From now on the person wants something else of a channel.
+
+        What was asked last counts, in whichever order the answers come: a change is announced
+        before that, so that it is known of.
+        """
+        if asked < channel.rules_asked:
+            return
+        channel.rules, channel.rules_asked = rules, asked
         if channel.inbox is not None:
             for inner in channel.inbox.channels.values():
                 inner.rules = rules
@@ -276,10 +308,11 @@ class Outlet(ABC):
         }
         for session_id in sessions:
             identity = Identity(b"user", None if session_id is None else session_id.encode())
+            asked = self.ask_for_rules()
             ((answer,),) = await self.services.multiplexer.call(GET_SUBSCRIPTIONS, (), identity)
             for channel in self._channels.values():
                 if channel.claims.session_id == session_id:
-                    self.set_rules(channel, Rules.read(answer))
+                    self.set_rules(channel, Rules.read(answer), asked)
 
     def _has(self, channel: Channel) -> bool:
         return self._channels.get(f"realtime:{channel.topic.name}") is channel

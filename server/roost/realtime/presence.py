@@ -284,6 +284,10 @@ class Presence:
             self._remove(channel.topic.name, member.meta)
             member.meta = member.content = None
 
+    def has(self, channel: Channel) -> bool:
+        """Whether a channel has joined, and not left."""
+        return channel in self._members
+
     def leave(self, channel: Channel) -> None:
         """A channel has ended, for whatever reason. Harmless the second time."""
         self.untrack(channel)

@@ -314,7 +314,7 @@ def _frame(opcode: int, payload: bytes) -> bytes:
 def server_sent_event(
     data: bytes, *, event: str | None = None, event_id: str | None = None
 ) -> bytes:
-    """A message of an event stream, as a chunk of an HTTP body; data is JSON text."""
+    """A message of an event stream; data is JSON text."""
     lines = []
     if event is not None:
         lines.append(b"event: %b\n" % event.encode())
@@ -322,7 +322,7 @@ def server_sent_event(
         lines.append(b"id: %b\n" % event_id.encode())
     # In JSON line breaks stand between values only.
     lines.append(b"data: %b\n\n" % data.replace(b"\r", b" ").replace(b"\n", b" "))
-    return chunk(b"".join(lines))
+    return b"".join(lines)
 
 
 def chunk(data: bytes) -> bytes:

@@ -74,6 +74,17 @@ def must_refetch() -> RoostError:
     )
 
 
+def restarting() -> RoostError:
+    """The server takes nobody in any more."""
+    return RoostError(
+        code="RealtimeRestarting",
+        message="The server restarts.",
+        details=None,
+        hint="Try again.",
+        status=503,
+    )
+
+
 def refused(code: str, message: str, hint: str, details: str | None = None) -> RoostError:
     """A request that the protocol has, but that is not accepted here; code as Supabase names it."""
     return RoostError(code=code, message=message, details=details, hint=hint, status=400)

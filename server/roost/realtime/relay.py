@@ -33,7 +33,7 @@ from roost.realtime.device_presence import DevicePresence
 from roost.realtime.event_stream import EventStream, Positions
 from roost.realtime.fanout import RETRY_SECONDS, Fanout
 from roost.realtime.join import read_query, topic_name
-from roost.realtime.limits import Limits
+from roost.realtime.limits import Allowance, Limits
 from roost.realtime.lines import EPHEMERAL
 from roost.realtime.log import text_array
 from roost.realtime.outbox import Outbox
@@ -41,7 +41,7 @@ from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
 from roost.realtime.owners import Owners
 from roost.realtime.presence import Presence
 from roost.realtime.protocol import VERSIONS
-from roost.realtime.refusals import presentable, sign_in_required
+from roost.realtime.refusals import presentable, restarting, sign_in_required
 from roost.realtime.socket import Socket
 from roost.settings import Settings
 from roost.tokens import AccessTokens, bearer_token
@@ -72,7 +72,11 @@ MOST_TOLD_PER_SECOND: Final = 250
 PARTING_SECONDS: Final = 0.5
 
 _SESSION: Final = "!session:"
+_DEVICE: Final = "!device:"
 _SUBSCRIPTIONS: Final = "!subscriptions:"
+
+# How lines begin that name no topic.
+_NO_TOPIC: Final = ("!", EPHEMERAL)
 
 
 class Relay:
@@ -122,6 +126,11 @@ class Relay:
         self._outlets: set[Outlet] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        # Checks of epoch and sessions: one at a time, and whether another one waits to begin.
+        self._rechecking = asyncio.Lock()
+        self._recheck_waits = False
+        # Reads of event subscriptions that have not begun.
+        self._unread_rules: set[tuple[Outlet, str]] = set()
         self._closing = False
 
     # --- lifetime ---------------------------------------------------------------------------------
@@ -185,7 +194,7 @@ class Relay:
 
     async def _part(self) -> None:
         """Says what is still to be said to the database and the other servers."""
-        await self._services.acknowledgements.close()
+        await self._services.acknowledgements.close(PARTING_SECONDS)
         if self._keeper is not None:
             # Before the rest, or it would make the server known again.
             self._keeper.cancel()
@@ -219,11 +228,14 @@ class Relay:
         """Where clients connect, of Supabase, of Phoenix and without a library, and where they
         broadcast without a connection.
         """
-        requests = BroadcastRequests(self._broadcasts, self._services.tokens)
+        requests = BroadcastRequests(
+            self._broadcasts, self._services.tokens, self._limits, self.counters
+        )
         return [
             web.get("/realtime/v1/websocket", self.handle),
             web.get("/socket/websocket", self.handle),
-            web.get("/events/{topic:.+}", self.handle_stream),
+            # A HEAD would last as long as the stream.
+            web.get("/events/{topic:.+}", self.handle_stream, allow_head=False),
             *requests.routes(),
         ]
 
@@ -308,13 +320,14 @@ class Relay:
         response = web.StreamResponse(headers=self._stream_headers(request))
         if transport is None:
             return response
-        stream = EventStream(
-            self._services,
-            request.writer,
-            transport,
-            topic_name(f"realtime:{request.match_info['topic']}"),
-            claims,
-        )
+        name = topic_name(f"realtime:{request.match_info['topic']}")
+        allowance = Allowance(self._limits)
+        try:
+            allowance.join(claims.user_id or "")
+        except RoostError as error:
+            self.counters.refused[error.code] += 1
+            raise
+        stream = EventStream(self._services, request.writer, transport, name, claims)
         self._outlets.add(stream)
         try:
             await stream.serve(request, response, last, replay)
@@ -322,6 +335,7 @@ class Relay:
             raise presentable(error, self._statuses()) from error
         finally:
             self._outlets.discard(stream)
+            allowance.close()
         return response
 
     def _stream_headers(self, request: web.Request) -> dict[str, str]:
@@ -342,13 +356,7 @@ class Relay:
 
     def _refuse_when_closing(self) -> None:
         if self._closing:
-            raise RoostError(
-                code="RealtimeRestarting",
-                message="The server restarts.",
-                details=None,
-                hint="Try again.",
-                status=503,
-            )
+            raise restarting()
 
     async def _sweep(self) -> None:
         """Looks after all connections, and ends channels whose token ran out.
@@ -408,7 +416,9 @@ class Relay:
     def _look_at_everything(self) -> None:
         self._fanout.wake_all()
         self._presence.read_all()
-        self._spawn(self._recheck())
+        if not self._recheck_waits:
+            self._recheck_waits = True
+            self._spawn(self._recheck())
         for user_id in self._people.ids():
             self._read_rules(user_id)
 
@@ -416,11 +426,13 @@ class Relay:
         for line in lines:
             if line.startswith(_SESSION):
                 self._end_session(line.removeprefix(_SESSION))
+            elif line.startswith(_DEVICE):
+                self._change_device(line.removeprefix(_DEVICE))
             elif line.startswith(_SUBSCRIPTIONS):
                 self._read_rules(line.removeprefix(_SUBSCRIPTIONS))
         self._presence.take(lines)
         # Topics first, so that no ephemeral event goes before what the log says already.
-        self._fanout.wake(lines)
+        self._fanout.wake([line for line in lines if not line.startswith(_NO_TOPIC)])
         for line in lines:
             if line.startswith(EPHEMERAL):
                 self._broadcasts.take(line)
@@ -429,14 +441,24 @@ class Relay:
         for socket in self._sessions.sockets(session_id):
             self._spawn(socket.end_session(session_id))
 
+    def _change_device(self, named: str) -> None:
+        session_id, _, device_id = named.partition(":")
+        for outlet in self._sessions.sockets(session_id):
+            for user_id in outlet.change_device(session_id, device_id):
+                self._read_rules(user_id)
+
     def _read_rules(self, user_id: str) -> None:
         for outlet in self._people.sockets(user_id):
-            self._spawn(self._read_rules_of(outlet, user_id))
+            # A read that has not begun finds what is announced now, too.
+            if (outlet, user_id) not in self._unread_rules:
+                self._unread_rules.add((outlet, user_id))
+                self._spawn(self._read_rules_of(outlet, user_id))
 
     async def _read_rules_of(self, outlet: Outlet, user_id: str) -> None:
         while True:
             try:
                 async with self._services.catch_up_reads:
+                    self._unread_rules.discard((outlet, user_id))
                     await outlet.read_rules(user_id)
             except DatabaseError as error:
                 # The session has just ended, and its connections end too.
@@ -444,7 +466,9 @@ class Relay:
             except RoostError as error:
                 logger.warning("cannot read event subscriptions, trying again: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
+                if (outlet, user_id) not in self._unread_rules:
+                    self._unread_rules.add((outlet, user_id))
+                    continue
             return
 
     # --- looking after things ---------------------------------------------------------------------
@@ -454,8 +478,10 @@ class Relay:
 
     async def _recheck(self) -> None:
         try:
-            await self._fanout.check_epoch()
-            await self._check_sessions()
+            async with self._rechecking:
+                self._recheck_waits = False
+                await self._fanout.check_epoch()
+                await self._check_sessions()
         except RoostError as error:
             logger.warning("cannot check epoch and sessions: %s", error)
 

@@ -27,6 +27,7 @@ from roost.realtime.protocol import (
 )
 from roost.realtime.refusals import (
     must_refetch,
+    no_longer_allowed,
     refused,
     response,
     session_over,
@@ -291,9 +292,14 @@ class Socket(Outlet):
         except RoostError as error:
             await self._refuse(push, error)
             return
+        if not positions:
+            await self._accept(push)
+            return
         known = self.services.acknowledgements.add(channel.claims.session_id or "", positions)
         if push.ref is not None:
             known.add_done_callback(lambda _known: self._answer_acknowledgement(push, known))
+        # The answers come by themselves, so nothing else waits for a client that does not read.
+        await self._have_room()
 
     def _answer_acknowledgement(self, push: Push, known: asyncio.Future[None]) -> None:
         if known.cancelled():
@@ -386,6 +392,7 @@ class Socket(Outlet):
         )
         self._channels[push.topic] = channel
         self._belong_to_sessions()
+        rules_asked = self.ask_for_rules()
         with fanout.question() as asked:
             try:
                 grant, *inner = await ask_to_join(
@@ -406,7 +413,7 @@ class Socket(Outlet):
                 return
             newest = channel.granted_at = grant.newest
             channel.visible_after = grant.visible_after
-            channel.rules = grant.rules
+            self.set_rules(channel, grant.rules, rules_asked)
             self._counters.joins += 1
             if grant.replay_after is not None:
                 channel.replay_end = newest
@@ -474,6 +481,7 @@ class Socket(Outlet):
             # Before the question, as for a join.
             channel.claims = claims
             self._belong_to_sessions()
+            rules_asked = self.ask_for_rules()
             grant, *_ = await ask_to_join(
                 self.services.multiplexer, claims, channel.topic.name, Replay()
             )
@@ -485,7 +493,10 @@ class Socket(Outlet):
             # A channel of another log than the answer has ended with the check.
             channel.granted_at = grant.newest
             channel.visible_after = grant.visible_after
-            self.set_rules(channel, grant.rules)
+            self.set_rules(channel, grant.rules, rules_asked)
+            if not self.services.presence.has(channel):
+                # silence() came before: the right has ended once, and is another one now.
+                self.fail(channel, no_longer_allowed())
 
     # --- frames -----------------------------------------------------------------------------------
 
