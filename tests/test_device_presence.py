@@ -98,9 +98,12 @@ async def heard(phone: Phone, person: Client) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def audience(person: Client, conversation_id: str) -> AsyncIterator[Phone]:
-    """Somebody's only socket, in a conversation, once it is known that they are there."""
+    """Somebody's only socket, in a conversation, once it is known that they are there.
+
+    The event that says so may come before the channel is live, which then does not hear it.
+    """
     async with socket(person, f"conversation:{conversation_id}") as phone:
-        await heard(phone, person)
+        await becomes(person, person, "online")
         yield phone
 
 
