@@ -25,6 +25,17 @@ async def test_the_demo(client: Client, capsys: pytest.CaptureFixture[str]) -> N
     assert said.err == ""
 
 
+async def test_who_types_is_passed_over(client: Client) -> None:
+    device = demo.Device(client.http, client.url, "phone")
+    await device.sign_in("/auth/v1/signup", "ada@example.com", "correct horse battery", "phone")
+    conversation = await device.call("create_conversation")
+    await device.join(conversation["id"])
+    await device.call("set_typing", conversation_id=conversation["id"])
+    await device.call("send_message", conversation_id=conversation["id"], content={"text": "hello"})
+    assert (await device.next()).offset == 1
+    await device.cut()
+
+
 async def _no_answer(_request: web.Request) -> web.Response:
     """Ends when its client goes."""
     await asyncio.Event().wait()

@@ -113,7 +113,8 @@ class Device:
                     joined.set_result(None)
                 else:
                     joined.set_exception(DemoError(payload["response"]["reason"]))
-            elif event == "broadcast":
+            # Who is there, or types, comes in between, without an offset.
+            elif event == "broadcast" and "offset" in payload.get("meta", {}):
                 offset = payload["meta"]["offset"]
                 self.last_offset = offset
                 self.received.put_nowait(
