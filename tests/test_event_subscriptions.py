@@ -316,6 +316,29 @@ async def test_rules_change_while_somebody_is_connected(database: str, db: Datab
         await eventually(lambda: have_rules() == [[True, True]] * 2)
 
 
+async def test_a_session_that_is_over_keeps_no_other_from_its_rules(
+    database: str, db: Database
+) -> None:
+    ada = await db.person()
+    over = [Person(ada.user_id, ada.device_id, str(uuid.uuid4())) for _ in range(5)]
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(6)]
+    async with running_node(database) as node:
+        phone = await (await node.phone(ada)).joined(topics[0])
+        for person, topic in zip(over, topics[1:], strict=True):
+            await db.session(person)
+            phone.person = person
+            await phone.joined(topic)
+        # Nobody tells the server.
+        await db.without_notice()
+        for person in over:
+            await db.run("DELETE FROM roost.sessions WHERE id = %s", person.session_id)
+        await rule(db, ada, "none", event="note.made")
+        node.relay.wake(f"!subscriptions:{ada.user_id}")
+        (outlet,) = node.relay._outlets
+        channel = outlet._channels[f"realtime:{topics[0]}"]
+        await eventually(lambda: channel.rules is not None)
+
+
 async def test_the_end_of_a_right_is_told_whatever_a_rule_says(database: str, db: Database) -> None:
     ada, grace = await db.person(), await db.person()
     topic = f"conversation:{await db.conversation(ada, grace)}"

@@ -137,6 +137,7 @@ class Acknowledgements:
                         Identity(b"user", session_id.encode()),
                     )
             except RoostError as error:
+                logger.warning("acknowledgements were not written down: %s", error)
                 known.set_exception(error)
                 # Somebody may have stopped waiting.
                 known.exception()

@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from roost.database.pipeline import Identity, Multiplexer
 from roost.database.queries import GET_SUBSCRIPTIONS
-from roost.errors import RoostError
+from roost.errors import DatabaseError, RoostError
 from roost.realtime.acknowledgements import Acknowledgements
 from roost.realtime.broadcasts import Broadcasts
 from roost.realtime.counters import Counters
@@ -52,6 +52,9 @@ LAST_READ_SECONDS: Final = 1.0
 
 # Of an inbox: what the client lacks of a topic that is heard in it is gone.
 MUST_REFETCH: Final = "must_refetch"
+
+# What the database says where a session, or whoever it is of, is no more.
+_OVER: Final = frozenset({"RO101", "RO102", "RO103"})
 
 _NO_NEWS: Final = Page("")
 
@@ -309,7 +312,13 @@ class Outlet(ABC):
         for session_id in sessions:
             identity = Identity(b"user", None if session_id is None else session_id.encode())
             asked = self.ask_for_rules()
-            ((answer,),) = await self.services.multiplexer.call(GET_SUBSCRIPTIONS, (), identity)
+            try:
+                ((answer,),) = await self.services.multiplexer.call(GET_SUBSCRIPTIONS, (), identity)
+            except DatabaseError as error:
+                if error.sqlstate not in _OVER:
+                    raise
+                # It has just ended, and its connections end too; the others are read still.
+                continue
             for channel in self._channels.values():
                 if channel.claims.session_id == session_id:
                     self.set_rules(channel, Rules.read(answer), asked)

@@ -460,9 +460,6 @@ class Relay:
                 async with self._services.catch_up_reads:
                     self._unread_rules.discard((outlet, user_id))
                     await outlet.read_rules(user_id)
-            except DatabaseError as error:
-                # The session has just ended, and its connections end too.
-                logger.info("cannot read event subscriptions: %s", error)
             except RoostError as error:
                 logger.warning("cannot read event subscriptions, trying again: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
