@@ -336,7 +336,7 @@ async def test_a_flood_of_broadcasts_does_not_hold_up_topics(
             node.relay.wake(ada.own_device)
             assert await waits.offsets(1) == [offset]
             assert not reading.done()
-            assert len(node.relay._announcer._ephemeral) > 0
+            assert node.relay._announcer.untold > 0
         await reading
 
 
@@ -509,7 +509,7 @@ async def test_a_right_is_asked_for_now_and_then(
 
     async def asked() -> int:
         """How many questions there were, beside what other servers are told."""
-        await eventually(lambda: not node.relay._announcer._ephemeral)
+        await eventually(lambda: node.relay._announcer.untold == 0)
         return asks
 
     asks = 0
@@ -812,7 +812,7 @@ async def test_a_batch_asks_the_database_once(node: Node, ada: Person, topic: st
     calls = node.multiplexer.calls
     messages = [message(where, f"x{n}") for n in range(50) for where in (topic, ada.own_device)]
     assert (await send_batch(node, ada.token(), messages))[0] == 202
-    await eventually(lambda: not node.relay._announcer._ephemeral)
+    await eventually(lambda: node.relay._announcer.untold == 0)
     # And tells the other servers.
     assert calls < node.multiplexer.calls <= calls + 4
 

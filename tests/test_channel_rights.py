@@ -198,7 +198,9 @@ async def test_frames_are_shared_by_those_who_see_the_same(node: Node) -> None:
     batch = fan_out.Batch(
         channel(0).topic,
         [
-            log.Event("conversation:1", offset, "id", "x", b"1", "epoch", about, None, None, 0)
+            log.Event(
+                "conversation:1", offset, "id", "x", b"1", "epoch", about, None, None, 0, None
+            )
             for offset, about in ((11, 11), (12, 5), (13, 13))
         ],
     )

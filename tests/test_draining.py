@@ -54,10 +54,11 @@ class Process:
 
 
 @contextlib.asynccontextmanager
-async def serving(database: str, **variables: str) -> AsyncIterator[Process]:
+async def serving(database: str, *arguments: str, **variables: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         *ROOST,
         "serve",
+        *arguments,
         # All sockets are one person's.
         env=environment(
             {"DATABASE_URL": database, "ROOST_REALTIME_USER_SOCKETS": "0", **variables}

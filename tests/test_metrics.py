@@ -143,6 +143,13 @@ async def test_what_the_relay_does_is_counted(
         assert buckets == sorted(buckets)
         assert buckets[-1] == now["roost_realtime_wake_to_write_seconds_count"]
         assert 0 < now["roost_realtime_wake_to_write_seconds_sum"] < 5
+        assert now["roost_realtime_event_to_write_seconds_count"] == 3
+        # The call's way back from the database is in it too.
+        assert (
+            now["roost_realtime_wake_to_write_seconds_sum"] / 3
+            < now["roost_realtime_event_to_write_seconds_sum"]
+            < 5
+        )
 
 
 async def test_what_goes_otherwise_is_counted(serve: Serve) -> None:

@@ -5,6 +5,7 @@ ALTER TABLE realtime.events
 DROP COLUMN about_offset,
 DROP COLUMN revokes,
 DROP COLUMN grants_topic,
-DROP COLUMN grants_after;
+DROP COLUMN grants_after,
+DROP COLUMN written_at;
 
 DELETE FROM roost.migration_checksums WHERE id = '0010.event_visibility';

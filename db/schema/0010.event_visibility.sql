@@ -8,7 +8,15 @@ ALTER TABLE realtime.events
 ADD COLUMN about_offset bigint,
 ADD COLUMN revokes text,
 ADD COLUMN grants_topic text,
-ADD COLUMN grants_after bigint;
+ADD COLUMN grants_after bigint,
+ADD COLUMN written_at timestamptz;
+
+-- In two steps, since a column that comes with such a default rewrites the table.
+ALTER TABLE realtime.events ALTER COLUMN written_at SET DEFAULT clock_timestamp();
+
+COMMENT ON COLUMN realtime.events.written_at IS
+'When it was written, in a transaction that may have begun long before: from here on its way to the
+sockets is counted. Empty for events from before version 0.2.0.';
 
 COMMENT ON COLUMN realtime.events.about_offset IS
 'Offset of the event that made what this one is about; empty when it is about nothing earlier.

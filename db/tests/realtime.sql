@@ -2,7 +2,7 @@
 -- caller, each refusal. That a notification goes out at commit is for tests/test_realtime.py.
 BEGIN;
 
-SELECT plan(275);
+SELECT plan(276);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -587,6 +587,28 @@ FROM (
         ('{0,0,0,0}', 1, 'c 1 c.one first, d 1 d.one first, u 1 a.one first'),
         ('{4,1,2,0}', 10, NULL)
 ) AS asked (afters, most, answer);
+
+-- read_events: how long ago an event was written, in a transaction that may be longer
+SELECT is(
+    (
+        SELECT array_agg(found.age BETWEEN since.began AND since.began + 60)
+        FROM (
+            SELECT
+                extract(EPOCH FROM clock_timestamp() - written.written_at) AS began,
+                written.written_at > now() AS is_later
+            FROM realtime.events AS written
+            WHERE written.topic = 'user:00000000-0000-7000-8000-00000000000a'
+            ORDER BY written.event_offset
+            LIMIT 1
+        ) AS since
+        CROSS JOIN realtime.read_events(
+            '{user:00000000-0000-7000-8000-00000000000a}', '{0}', 1
+        ) AS found
+        WHERE since.is_later
+    ),
+    ARRAY[true],
+    'the age begins when the event was written'
+);
 
 -- read_events: a page in bytes
 INSERT INTO realtime.events (topic, event_offset, event, payload)

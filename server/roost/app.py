@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -22,8 +22,8 @@ from roost.database.pipeline import Multiplexer
 from roost.database.queries import SELECT_ONE
 from roost.errors import RoostError
 from roost.jobs import Jobs
-from roost.logs import set_up_logs
 from roost.metrics import Metrics
+from roost.realtime.host_link import HostLink
 from roost.realtime.metrics import RelayCollector
 from roost.realtime.relay import Relay
 from roost.responses import error_response, request_id
@@ -189,13 +189,16 @@ async def _health(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Application]:
+async def open_app(
+    settings: Settings, conninfo: str, link: HostLink | None = None
+) -> AsyncIterator[web.Application]:
     """The whole server as an aiohttp application, with everything open that it needs.
 
     Opened before the application is made, not in its cleanup_ctx: the key of the tokens and the
     functions come from the database, and aiohttp takes no routes once it is starting.
 
     conninfo -- libpq connection string of a migrated database
+    link -- to the hub of this host, for one worker of several: what a host does once is done there
     Raises DatabaseUnavailable when the database does not answer.
     """
     async with AsyncExitStack() as stack:
@@ -212,12 +215,17 @@ async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Appli
 
         secret = settings.jwt_secret or await read_server_secret(multiplexer, "access_token")
         tokens = AccessTokens(secret, settings.access_token_seconds)
-        relay = Relay(multiplexer, tokens, settings, statuses=lambda: rpc.catalogue.statuses)
+        relay = Relay(
+            multiplexer, tokens, settings, statuses=lambda: rpc.catalogue.statuses, link=link
+        )
         multiplexer.on_touched = relay.wake
         rpc = Rpc(multiplexer, await load_catalogue(multiplexer), tokens)
         auth = await Auth.open(multiplexer, tokens, settings, catalogue=lambda: rpc.catalogue)
         stack.callback(auth.close)
 
+        metrics = Metrics(
+            settings, RelayCollector(relay), host=None if link is None else link.all_figures
+        )
         app = web.Application(client_max_size=settings.max_body_bytes)
         app[MULTIPLEXER] = multiplexer
         app[RELAY] = relay
@@ -228,7 +236,7 @@ async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Appli
                 *rpc.routes(),
                 *auth.routes(),
                 *relay.routes(),
-                *Metrics(settings, RelayCollector(relay)).routes(),
+                *metrics.routes(),
                 web.get("/health", _health),
             ],
         )
@@ -240,43 +248,60 @@ async def open_app(settings: Settings, conninfo: str) -> AsyncIterator[web.Appli
             await relay.close()
 
         app.on_shutdown.append(drain)
-        listener = _Signals(conninfo, multiplexer, rpc, relay).listener
-        listener.start()
-        stack.push_async_callback(listener.close)
-        jobs = Jobs(multiplexer)
-        jobs.start()
-        stack.push_async_callback(jobs.close)
+        functions = _Functions(multiplexer, rpc)
+        if link is None:
+            listener = listen(conninfo, relay.on_notify, relay.on_reconnect, functions.reload)
+            stack.push_async_callback(listener.close)
+            jobs = Jobs(multiplexer)
+            jobs.start()
+            stack.push_async_callback(jobs.close)
+        else:
+            link.begin(relay, functions.reload, metrics.own)
+            # What was said before went past it.
+            functions.reload()
         yield app
 
 
-class _Signals:
-    """What other servers, psql and migrations tell this one through NOTIFY."""
+def listen(
+    conninfo: str,
+    on_notify: Callable[[str], None],
+    on_connect: Callable[[], None],
+    reload: Callable[[], None],
+) -> Listener:
+    """Begins to listen to what other servers, psql and migrations tell through NOTIFY.
 
-    def __init__(self, conninfo: str, multiplexer: Multiplexer, rpc: Rpc, relay: Relay) -> None:
+    on_notify -- is called with what was said about events
+    on_connect -- is called when something may have been said that nobody heard
+    reload -- is called when functions may have changed
+    """
+
+    def notified(channel: str, payload: str) -> None:
+        if channel == EVENTS_CHANNEL:
+            on_notify(payload)
+        else:
+            reload()
+
+    def connected() -> None:
+        on_connect()
+        reload()
+
+    listener = Listener(
+        conninfo, (EVENTS_CHANNEL, SCHEMA_CHANNEL), on_notify=notified, on_connect=connected
+    )
+    listener.start()
+    return listener
+
+
+class _Functions:
+    """The functions that can be called, as they are in the database now."""
+
+    def __init__(self, multiplexer: Multiplexer, rpc: Rpc) -> None:
         self._multiplexer = multiplexer
         self._rpc = rpc
-        self._relay = relay
         self._reloading: asyncio.Task[None] | None = None
         self._reload_again = False
-        self.listener = Listener(
-            conninfo,
-            (EVENTS_CHANNEL, SCHEMA_CHANNEL),
-            on_notify=self._on_notify,
-            on_connect=self._on_connect,
-        )
 
-    def _on_notify(self, channel: str, payload: str) -> None:
-        if channel == EVENTS_CHANNEL:
-            self._relay.on_notify(payload)
-        else:
-            self._reload()
-
-    def _on_connect(self) -> None:
-        """Whatever was said while nobody listened is looked up."""
-        self._relay.on_reconnect()
-        self._reload()
-
-    def _reload(self) -> None:
+    def reload(self) -> None:
         """Reads the catalogue again; several requests during a reading become one more."""
         if self._reloading is not None and not self._reloading.done():
             self._reload_again = True
@@ -289,10 +314,16 @@ class _Signals:
             try:
                 self._rpc.catalogue = await load_catalogue(self._multiplexer)
             except RoostError as error:
-                # The old one goes on serving. A lost connection ends in _on_connect.
+                # The old one goes on serving. When a lost connection is back, this comes again.
                 logger.warning("the functions could not be read again: %s", error)
             if not self._reload_again:
                 return
+
+
+def address_of(name: tuple[Any, ...]) -> str:
+    """The URL of a socket's name."""
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"http://{host}:{name[1]}"
 
 
 async def _stop(runner: web.AppRunner, relay: Relay) -> None:
@@ -309,31 +340,36 @@ async def _stop(runner: web.AppRunner, relay: Relay) -> None:
         raise
 
 
-async def run(settings: Settings, conninfo: str, announce: Callable[[str], None]) -> None:
+async def run(
+    settings: Settings,
+    conninfo: str,
+    announce: Callable[[str], None],
+    link: HostLink | None = None,
+) -> None:
     """Serves until it is cancelled, then drains: sockets are told to come back, calls finish. Ends
     at once when it is cancelled again.
 
     announce -- called with the address once requests are taken
+    link -- for one worker of several, which share the port
     Raises OSError when the address can't be had, DatabaseUnavailable when there is no database.
     """
-    set_up_logs(settings.log_level)
-    async with open_app(settings, conninfo) as app:
+    async with open_app(settings, conninfo, link) as app:
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_SECONDS
         )
         await runner.setup()
         try:
-            site = web.TCPSite(runner, settings.host, settings.port)
+            site = web.TCPSite(
+                runner, settings.host, settings.port, reuse_port=link is not None or None
+            )
             await site.start()
-            address = runner.addresses[0]
-            host = f"[{address[0]}]" if ":" in address[0] else address[0]
             # What is there now stays, so the collector need not look at it again; and a request
             # makes some hundred objects that end with it, so to look after every 700 finds nothing.
             # Measured with 16 clients: 2 to 5 % more calls a second.
             gc.collect()
             gc.freeze()
             gc.set_threshold(10_000, 50, 100)
-            announce(f"http://{host}:{address[1]}")
+            announce(address_of(runner.addresses[0]))
             await asyncio.get_running_loop().create_future()
         finally:
             await _stop(runner, app[RELAY])

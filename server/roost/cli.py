@@ -20,6 +20,7 @@ from roost.database.embedded import EmbeddedError, EmbeddedInUseError, EmbeddedP
 from roost.database.migration_files import MigrationError
 from roost.database.migrations import check
 from roost.errors import RoostError
+from roost.logs import set_up_logs
 from roost.migration_commands import (
     CHANGED,
     DIFFERS,
@@ -41,6 +42,9 @@ from roost.migration_commands import (
 from roost.settings import Settings, SettingsError
 
 FAILED = 1
+
+# Each has connections to the database: ROOST_DB_CONNECTIONS and two.
+MOST_WORKERS = 64
 
 ENVIRONMENT = """\
 environment:
@@ -121,19 +125,28 @@ def _parser() -> argparse.ArgumentParser:
         group.add_argument("--to", metavar="ID", help=to)
         return group
 
-    add(
-        "up",
-        _up,
-        "Migrate and serve",
-        "Starts an embedded PostgreSQL unless the "
-        "environment names a server. Ctrl-C or SIGTERM ends it.",
-    )
-    add(
-        "serve",
-        _serve,
-        "Serve without migrating",
-        "Refuses a database that is not migrated, or that is newer than this version.",
-    )
+    for command in (
+        add(
+            "up",
+            _up,
+            "Migrate and serve",
+            "Starts an embedded PostgreSQL unless the "
+            "environment names a server. Ctrl-C or SIGTERM ends it.",
+        ),
+        add(
+            "serve",
+            _serve,
+            "Serve without migrating",
+            "Refuses a database that is not migrated, or that is newer than this version.",
+        ),
+    ):
+        command.add_argument(
+            "--workers",
+            metavar="N",
+            type=_workers,
+            default=1,
+            help=f"serve with so many processes, up to {MOST_WORKERS} (1)",
+        )
     command = add(
         "migrate",
         _on_database(run_migrate, may_make=True),
@@ -210,19 +223,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(settings: Settings, _options: argparse.Namespace) -> int:
+def _workers(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= MOST_WORKERS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {MOST_WORKERS}")
+
+
+def _up(settings: Settings, options: argparse.Namespace) -> int:
+    _refuse_workers(options)
     with _database(settings, shared=False) as (conninfo, postgres):
         bring_up(settings, conninfo)
-        _run_server(settings, conninfo, postgres)
+        _run_server(settings, conninfo, postgres, options.workers)
     return OK
 
 
-def _serve(settings: Settings, _options: argparse.Namespace) -> int:
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    _refuse_workers(options)
     _refuse_no_database(settings)
     with _database(settings) as (conninfo, postgres):
         check(conninfo)
-        _run_server(settings, conninfo, postgres)
+        _run_server(settings, conninfo, postgres, options.workers)
     return OK
+
+
+def _refuse_workers(options: argparse.Namespace) -> None:
+    if options.workers > 1 and sys.platform != "linux":
+        # Elsewhere all connections of a shared port come to one of them.
+        raise CommandError("--workers is for Linux: leave it out, or put a proxy before several")
 
 
 def _on_database(
@@ -282,16 +309,25 @@ def _database(
         postgres.stop()
 
 
-def _run_server(settings: Settings, conninfo: str, postgres: EmbeddedPostgres | None) -> None:
-    from roost import app  # noqa: PLC0415  # the other commands start faster without
+def _run_server(
+    settings: Settings, conninfo: str, postgres: EmbeddedPostgres | None, number: int
+) -> None:
+    from roost import app, workers  # noqa: PLC0415  # the other commands start faster without
+
+    set_up_logs(settings.log_level)
+    server = (
+        app.run(settings, conninfo, _welcome)
+        if number == 1
+        else workers.run(settings, conninfo, number, _welcome)
+    )
 
     async def serve() -> None:
-        tasks = [asyncio.create_task(app.run(settings, conninfo, _welcome))]
+        tasks = [asyncio.create_task(server)]
         if postgres is not None:
             tasks.append(asyncio.create_task(_keep_running(postgres)))
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, tasks[0].cancel)
+        for which in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(which, tasks[0].cancel)
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
@@ -303,6 +339,8 @@ def _run_server(settings: Settings, conninfo: str, postgres: EmbeddedPostgres | 
         uvloop.run(serve())
     except OSError as error:
         raise CommandError(_listen_error(settings, error)) from error
+    except workers.WorkerError as error:
+        raise CommandError(str(error)) from error
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

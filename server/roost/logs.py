@@ -28,14 +28,18 @@ class OneLineFormatter(logging.Formatter):
         return super().format(record).translate(ESCAPES)
 
 
-def set_up_logs(level: str) -> None:
+def set_up_logs(level: str, worker: str | None = None) -> None:
     """Sends log lines of this level and above to standard error.
 
     level -- debug, info, warning or error; debug has a line for each request
+    worker -- which of several processes it is
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RequestIdFilter())
+    process = "" if worker is None else f" worker={worker}"
     handler.setFormatter(
-        OneLineFormatter("%(asctime)s %(levelname)s %(name)s request_id=%(request_id)s %(message)s")
+        OneLineFormatter(
+            f"%(asctime)s %(levelname)s %(name)s{process} request_id=%(request_id)s %(message)s"
+        )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -5,11 +5,14 @@ How much is going on is nobody else's business, so without a setting there is no
 
 import ipaddress
 import secrets
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from roost.errors import RoostError
@@ -20,18 +23,68 @@ from roost.settings import Settings
 FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
-class Metrics:
-    """
-    collectors -- what there is to tell beside the process's own memory, time and files
+class Figures:
+    """What one process counts, its memory, time and files included.
+
+    collectors -- what there is to tell beside these
     """
 
-    def __init__(self, settings: Settings, *collectors: Collector) -> None:
+    def __init__(self, *collectors: Collector) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        for collector in collectors:
+            self.registry.register(collector)
+
+    def text(self) -> str:
+        """All of it, in OpenMetrics."""
+        text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        return text.decode()
+
+
+class _OfAll(Collector):
+    """What several processes count, each under its name."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        """
+        texts -- of Figures.text(), by name
+        """
+        self._texts = texts
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        families: dict[str, Metric] = {}
+        for worker, text in self._texts.items():
+            for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+                merged = families.setdefault(
+                    family.name, Metric(family.name, family.documentation, family.type)
+                )
+                for sample in family.samples:
+                    labels = {"worker": worker, **sample.labels}
+                    merged.samples.append(sample._replace(labels=labels))
+        yield from families.values()
+
+
+class Metrics:
+    """The address, where there is one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *collectors: Collector,
+        host: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
+    ) -> None:
+        """
+        collectors -- as for Figures
+        host -- gives what all processes of the host count, by name; None is this one alone
+        """
         self._loopback = settings.metrics == "loopback"
         self._token = settings.metrics_token
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        for collector in collectors:
-            self._registry.register(collector)
+        self._figures = Figures(*collectors)
+        self._host = host
+
+    def own(self) -> str:
+        """What this process counts."""
+        return self._figures.text()
 
     def routes(self) -> list[web.RouteDef]:
         """None where nobody may see it."""
@@ -50,7 +103,11 @@ class Metrics:
                 status=401 if self._token else 403,
             )
         encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
-        response = web.Response(body=encode(self._registry))
+        registry = self._figures.registry
+        if self._host is not None:
+            registry = CollectorRegistry()
+            registry.register(_OfAll(await self._host()))
+        response = web.Response(body=encode(registry))
         response.headers[hdrs.CONTENT_TYPE] = content_type
         response.headers[hdrs.CACHE_CONTROL] = "no-store"
         return response

@@ -17,7 +17,8 @@ RETURNS TABLE (
     about_offset bigint,
     revokes text,
     grants_topic text,
-    grants_after bigint
+    grants_after bigint,
+    age double precision
 )
 LANGUAGE plpgsql
 STABLE
@@ -37,7 +38,8 @@ BEGIN
         page.about_offset,
         page.revokes,
         page.grants_topic,
-        page.grants_after
+        page.grants_after,
+        extract(EPOCH FROM clock_timestamp() - page.written_at)::double precision
     FROM unnest(p_topics, p_afters) AS asked (topic, after)
     CROSS JOIN LATERAL (
         SELECT
@@ -55,7 +57,8 @@ BEGIN
                 stored.about_offset,
                 stored.revokes,
                 stored.grants_topic,
-                stored.grants_after
+                stored.grants_after,
+                stored.written_at
             FROM realtime.events AS stored
             WHERE stored.topic = asked.topic AND stored.event_offset > asked.after
             ORDER BY stored.event_offset
@@ -75,4 +78,5 @@ TO roost_gateway;
 COMMENT ON FUNCTION realtime.read_events(text[], bigint[], integer, integer) IS
 'For each topic, up to p_limit events after an offset, in order. A topic''s page ends early when its
 payloads reach p_bytes, so a page below p_limit need not be the last: compare with the topic''s
-newest offset. For the gateway, which has asked join_topic before it passes them on.';
+newest offset. age is how many seconds ago an event was written, by the database''s clock. For the
+gateway, which has asked join_topic before it passes them on.';

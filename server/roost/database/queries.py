@@ -125,7 +125,7 @@ ACKNOWLEDGE_EVENTS: Final = Statement(
 
 READ_EVENTS: Final = Statement(
     b"SELECT topic, event_offset, id, event, payload, epoch, about_offset, revokes, grants_topic,"
-    b" grants_after"
+    b" grants_after, age"
     b" FROM realtime.read_events($1::text[], $2::bigint[], $3::integer, $4::integer)"
 )
 

@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from roost.database.pipeline import Multiplexer
 from roost.database.queries import KEEP_LARGE_BROADCAST, NOTIFY_EVENTS
@@ -43,8 +43,25 @@ KEPT_BYTES_PER_SECOND: Final = 4_194_304
 MOST_KEPT_AT_ONCE: Final = 33_554_432
 
 
+class Announces(Protocol):
+    """What a relay needs of who tells the others."""
+
+    @property
+    def untold(self) -> int:
+        """How many ephemeral events wait to be told."""
+
+    def announce(self, lines: Iterable[str]) -> None:
+        """Tells what is in these lines (see `lines`), soon."""
+
+    async def run(self) -> None:
+        """Tells them, for ever."""
+
+    async def close(self, seconds: float) -> None:
+        """Tells what is waiting still, for so long at most."""
+
+
 class Announcer:
-    """One a server process. `announce` returns without waiting."""
+    """One a host. `announce` returns without waiting."""
 
     def __init__(self, multiplexer: Multiplexer, node_id: str) -> None:
         self._multiplexer = multiplexer
@@ -61,6 +78,11 @@ class Announcer:
         self._news = asyncio.Event()
         self._lines_news = asyncio.Event()
         self._has_told_lines = False
+
+    @property
+    def untold(self) -> int:
+        """How many ephemeral events wait to be told."""
+        return len(self._ephemeral)
 
     def announce(self, lines: Iterable[str]) -> None:
         """Tells what is in these lines (see `lines`), soon."""

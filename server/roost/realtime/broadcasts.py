@@ -16,7 +16,7 @@ import orjson
 from roost.database.pipeline import Identity, Multiplexer
 from roost.database.queries import ASK_BROADCASTS, READ_LARGE_BROADCAST
 from roost.errors import RoostError
-from roost.realtime.announcer import Announcer
+from roost.realtime.announcer import Announces
 from roost.realtime.fanout import Channel, Fanout, Subscriber
 from roost.realtime.lines import Broadcast, Reference, read_line
 from roost.realtime.log import text_array
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 class Broadcasts:
     """One a server process. `take` and `send` return without waiting."""
 
-    def __init__(self, multiplexer: Multiplexer, fanout: Fanout, announcer: Announcer) -> None:
+    def __init__(self, multiplexer: Multiplexer, fanout: Fanout, announcer: Announces) -> None:
         self._multiplexer = multiplexer
         self._fanout = fanout
         self._announcer = announcer

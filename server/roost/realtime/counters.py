@@ -52,6 +52,7 @@ class Counters:
     pauses -- times that a socket was read more slowly
     closed -- sockets that the server has closed, by code
     wake_to_write -- seconds from the announcement of events to their last write to who is live
+    event_to_write -- seconds from when an event was written in the database to the same
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Counters:
         "deliveries",
         "dropped",
         "ephemerals",
+        "event_to_write",
         "events",
         "evictions",
         "joins",
@@ -79,3 +81,4 @@ class Counters:
         self.refused: Counter[str] = Counter()
         self.closed: Counter[int] = Counter()
         self.wake_to_write = Histogram()
+        self.event_to_write = Histogram()

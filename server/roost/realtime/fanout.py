@@ -16,6 +16,7 @@ of their topic that were due before they came, so that none of them overtakes th
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from roost.database.queries import GET_LOG_EPOCH
 from roost.errors import RoostError
 from roost.realtime.compression import Deflated
 from roost.realtime.counters import Counters
-from roost.realtime.log import EVERYBODY, Event, LogReader, Page
+from roost.realtime.log import EVERYBODY, Ask, Event, LogReader, Page, ask_database
 from roost.realtime.protocol import Version, ephemeral_message, raw_frame
 from roost.realtime.refusals import must_refetch
 from roost.tokens import Claims
@@ -70,7 +71,7 @@ class Topic:
     revoked_at -- offset of the last event up to the head that ends somebody's right
     woken_early -- something new was announced before there was a head
     woken_at, taken_at -- when what is to be read, and what is being read, was first announced, by
-        the loop's clock; 0 where nothing was
+        the monotonic clock (the loop's stands still within a turn); 0 where nothing was
     """
 
     __slots__ = (
@@ -353,13 +354,21 @@ class Fanout:
     epoch -- of the log that the offsets of all channels are of; None before the first check
     """
 
-    def __init__(self, multiplexer: Multiplexer, counters: Counters | None = None) -> None:
+    def __init__(
+        self,
+        multiplexer: Multiplexer,
+        counters: Counters | None = None,
+        ask: Ask | None = None,
+    ) -> None:
+        """
+        ask -- of whom to read what is new; None is the database
+        """
         self.epoch: str | None = None
         self._counters = counters or Counters()
         # One check after the other, so that an answer is never older than the one before.
         self._checking = asyncio.Lock()
         self._multiplexer = multiplexer
-        self._reader = LogReader(multiplexer)
+        self._reader = LogReader(ask or ask_database(multiplexer))
         self._topics: dict[str, Topic] = {}
         # Topics to read. What was announced goes before what is looked at for safety's sake. A
         # future is done when the read is, for whoever waits.
@@ -526,7 +535,7 @@ class Fanout:
         else:
             if topic not in self._woken:
                 self._woken[topic] = None
-                topic.woken_at = asyncio.get_running_loop().time()
+                topic.woken_at = time.monotonic()
             self._news.set()
 
     async def check_epoch(self, seen: str | None = None) -> None:
@@ -556,11 +565,11 @@ class Fanout:
         Where it is they that are right, all channels end. Raises DatabaseError,
         DatabaseUnavailable.
         """
-        page = next(iter(pages.values()), None)
-        if page is None or page.epoch == self.epoch:
-            return True
-        await self.check_epoch(page.epoch)
-        return False
+        for page in pages.values():
+            if page.epoch != self.epoch:
+                await self.check_epoch(page.epoch)
+                return False
+        return True
 
     async def mention(self) -> None:
         """Passes ephemeral events on, for ever."""
@@ -672,9 +681,8 @@ class Fanout:
                 if number % SOCKETS_PER_TURN == 0:
                     await asyncio.sleep(0)
             self._counters.events += len(page.events)
-            if topic.taken_at:
-                # Behind the write of what was collected in this turn (`outbox`).
-                asyncio.get_running_loop().call_soon(self._observe, topic.taken_at)
+            # Behind the write of what was collected in this turn (`outbox`).
+            asyncio.get_running_loop().call_soon(self._observe, topic.taken_at, page.events)
         if page.resumes_at is not None:
             topic.head = page.resumes_at - 1
             for channel in tuple(topic.channels):
@@ -683,9 +691,13 @@ class Fanout:
         if (page.full or page.resumes_at is not None) and topic.channels:
             self._wake(topic)
 
-    def _observe(self, woken_at: float) -> None:
-        now = asyncio.get_running_loop().time()
-        self._counters.wake_to_write.observe(now - woken_at)
+    def _observe(self, woken_at: float, events: list[Event]) -> None:
+        now = time.monotonic()
+        if woken_at:
+            self._counters.wake_to_write.observe(now - woken_at)
+        for event in events:
+            if event.written_at is not None:
+                self._counters.event_to_write.observe(now - event.written_at)
 
 
 def _finish(future: asyncio.Future[None] | None) -> None:

@@ -55,6 +55,12 @@ class Reference:
         return f"{EPHEMERAL}{self.topic}\t{self.event}\t{_KEPT}{self.id}"
 
 
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, without empty ones."""
+    # Not splitlines(), which takes a dozen other characters for the end of a line.
+    return [line for line in text.split("\n") if line]
+
+
 def read_line(line: str) -> Broadcast | Reference:
     """Reads the line of an ephemeral event. Raises ValueError. JSON is not looked at."""
     topic, event, payload = line.removeprefix(EPHEMERAL).split("\t")

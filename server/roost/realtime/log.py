@@ -1,10 +1,11 @@
 """The event log as the relay reads it: pages of events, in order, with holes noticed."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from roost.database.pipeline import Multiplexer
+from roost.database.pipeline import Multiplexer, Rows
 from roost.database.queries import READ_EVENTS
 from roost.realtime.protocol import broadcast_message
 
@@ -37,6 +38,7 @@ class Event:
     revokes -- whose right to the topic ends with it: a user id or EVERYBODY
     grants_topic, grants_after -- in an inbox: a topic that may be read from now on, and the offset
         to begin behind
+    written_at -- when, by the monotonic clock; None for what is older than version 0.2.0
     """
 
     topic: str
@@ -49,6 +51,7 @@ class Event:
     revokes: str | None
     grants_topic: str | None
     grants_after: int
+    written_at: float | None
     _messages: dict[tuple[bool, ...], bytes] = field(default_factory=dict, repr=False)
 
     def message(
@@ -100,29 +103,20 @@ class Page:
     full: bool = False
 
 
-class LogReader:
-    """Reads pages, and learns how many rows to ask for. Each user has a reader of its own."""
+# In the rows of READ_EVENTS.
+_AGE: Final = 10
 
-    __slots__ = ("_multiplexer", "_rows")
+# Asks for what follows an offset in each topic: so many rows of each at most, and so many bytes of
+# payload. The rows are as of READ_EVENTS, but instead of an age have the time of the event by the
+# monotonic clock, which all processes of a host share. Raises RoostError.
+Ask = Callable[[Mapping[str, int], int, int], Awaitable[Rows]]
 
-    def __init__(self, multiplexer: Multiplexer) -> None:
-        self._multiplexer = multiplexer
-        self._rows = FIRST_PAGE_ROWS
 
-    @property
-    def most_topics(self) -> int:
-        """How many topics to read at a time, since a page has at least one event, however large."""
-        return self._rows
+def ask_database(multiplexer: Multiplexer) -> Ask:
+    """Asks in one query."""
 
-    async def read(self, positions: Mapping[str, int]) -> dict[str, Page]:
-        """What follows an offset in each topic, in one query; topics without news are left out.
-
-        A page that ends before its topic does is `full`. All pages are of one snapshot, and thus of
-        one epoch. Raises DatabaseError, DatabaseUnavailable.
-        """
-        limit = max(1, self._rows // len(positions))
-        most_bytes = max(LEAST_TOPIC_BYTES, PAGE_BYTES // len(positions))
-        rows = await self._multiplexer.call(
+    async def ask(positions: Mapping[str, int], limit: int, most_bytes: int) -> Rows:
+        rows = await multiplexer.call(
             READ_EVENTS,
             (
                 text_array(positions),
@@ -132,9 +126,42 @@ class LogReader:
             ),
             None,
         )
+        now = time.monotonic()
+        for row in rows:
+            # The database's clock may be another machine's.
+            age = row[_AGE]
+            if age is not None:
+                row[_AGE] = b"%f" % (now - float(age))
+        return rows
+
+    return ask
+
+
+class LogReader:
+    """Reads pages, and learns how many rows to ask for. Each user has a reader of its own."""
+
+    __slots__ = ("_ask", "_rows")
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._rows = FIRST_PAGE_ROWS
+
+    @property
+    def most_topics(self) -> int:
+        """How many topics to read at a time, since a page has at least one event, however large."""
+        return self._rows
+
+    async def read(self, positions: Mapping[str, int]) -> dict[str, Page]:
+        """What follows an offset in each topic; topics without news are left out.
+
+        A page that ends before its topic does is `full`. Raises DatabaseError, DatabaseUnavailable.
+        """
+        limit = max(1, self._rows // len(positions))
+        most_bytes = max(LEAST_TOPIC_BYTES, PAGE_BYTES // len(positions))
+        rows = await self._ask(positions, limit, most_bytes)
         pages: dict[str, Page] = {}
         for row in rows:
-            # Only what an event is about, revokes and grants may be NULL; no value is empty.
+            # Only what an event is about, revokes, grants and its time may be NULL; none is empty.
             (
                 topic,
                 event_offset,
@@ -146,6 +173,7 @@ class LogReader:
                 revokes,
                 grants_topic,
                 grants_after,
+                written_at,
             ) = (value or b"" for value in row)
             name, offset = topic.decode(), int(event_offset)
             page = pages.get(name)
@@ -170,6 +198,7 @@ class LogReader:
                     revokes.decode() or None,
                     grants_topic.decode() or None,
                     int(grants_after or 0),
+                    float(written_at) if written_at else None,
                 )
             )
         for page in pages.values():

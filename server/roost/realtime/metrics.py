@@ -11,6 +11,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from roost.realtime.hub import Hub
 from roost.realtime.relay import Relay
 
 _PREFIX: Final = "roost_realtime"
@@ -86,6 +87,36 @@ class RelayCollector(Collector):
             "From hearing that a topic has events to their last write to whoever is live in it.",
             buckets=counters.wake_to_write.buckets(),
             sum_value=counters.wake_to_write.sum,
+        )
+        yield HistogramMetricFamily(
+            f"{_PREFIX}_event_to_write_seconds",
+            "From when an event was written in its transaction to its last write to whoever is"
+            " live.",
+            buckets=counters.event_to_write.buckets(),
+            sum_value=counters.event_to_write.sum,
+        )
+
+
+class HubCollector(Collector):
+    """The same for what the workers of a host have in common."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        yield _counter(
+            "log_queries", "Reads of the log for all workers.", value=self._hub.log.queries
+        )
+        yield _counter(
+            "log_shared",
+            "Topics answered to a worker from what another one has read.",
+            value=self._hub.log.shared,
+        )
+        yield _gauge(
+            "hub_unsent_bytes",
+            "Bytes that the workers have not taken from the hub yet.",
+            self._hub.unsent_bytes,
         )
 
 

@@ -25,7 +25,7 @@ from roost.realtime.counters import Counters
 from roost.realtime.fanout import RETRY_SECONDS, Batch, Channel, Ephemeral, Fanout
 from roost.realtime.join import Grant
 from roost.realtime.limits import Limits
-from roost.realtime.log import Event, LogReader, Page
+from roost.realtime.log import Event, LogReader, Page, ask_database
 from roost.realtime.outbox import Outbox
 from roost.realtime.owners import Owners
 from roost.realtime.presence import Message, Presence
@@ -437,7 +437,7 @@ class Outlet(ABC):
 
     async def _catch_up(self) -> None:
         """Reads the log for the channels that are behind until none is."""
-        reader = LogReader(self.services.multiplexer)
+        reader = LogReader(ask_database(self.services.multiplexer))
         try:
             while self._behind:
                 # While this waits no page is held: a client that does not read costs no more than

@@ -24,7 +24,7 @@ from roost.database.queries import (
 )
 from roost.errors import DatabaseError, RoostError
 from roost.realtime.acknowledgements import Acknowledgements
-from roost.realtime.announcer import Announcer
+from roost.realtime.announcer import Announcer, Announces
 from roost.realtime.broadcast_requests import BroadcastRequests
 from roost.realtime.broadcasts import Broadcasts
 from roost.realtime.compression import Inflater, accepted
@@ -32,9 +32,10 @@ from roost.realtime.counters import Counters
 from roost.realtime.device_presence import DevicePresence
 from roost.realtime.event_stream import EventStream, Positions
 from roost.realtime.fanout import RETRY_SECONDS, Fanout
+from roost.realtime.host_link import HostLink
 from roost.realtime.join import read_query, topic_name
 from roost.realtime.limits import Allowance, Limits
-from roost.realtime.lines import EPHEMERAL
+from roost.realtime.lines import EPHEMERAL, split_lines
 from roost.realtime.log import text_array
 from roost.realtime.outbox import Outbox
 from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
@@ -80,7 +81,7 @@ _NO_TOPIC: Final = ("!", EPHEMERAL)
 
 
 class Relay:
-    """One a server process. `wake`, `on_notify` and `on_reconnect` return without waiting."""
+    """One a server process. What tells it news returns without waiting."""
 
     def __init__(
         self,
@@ -88,9 +89,11 @@ class Relay:
         tokens: AccessTokens,
         settings: Settings,
         statuses: Callable[[], Mapping[str, int]] = dict,
+        link: HostLink | None = None,
     ) -> None:
         """
         statuses -- gives the HTTP statuses of Roost's own errors at that moment
+        link -- to the hub of this host, where there is one: it listens, announces and reads
         """
         self._multiplexer = multiplexer
         self._statuses = statuses
@@ -99,8 +102,8 @@ class Relay:
         self._settings = settings
         self.counters = Counters()
         self._limits = Limits(settings, time.monotonic)
-        self._fanout = Fanout(multiplexer, self.counters)
-        self._announcer = Announcer(multiplexer, self._node_id)
+        self._fanout = Fanout(multiplexer, self.counters, None if link is None else link.ask)
+        self._announcer: Announces = link or Announcer(multiplexer, self._node_id)
         self._broadcasts = Broadcasts(multiplexer, self._fanout, self._announcer)
         self._sessions: Owners[Outlet] = Owners()
         self._people: Owners[Outlet] = Owners()
@@ -387,8 +390,8 @@ class Relay:
         """What a call of this server touched: a line for each topic, control message or ephemeral
         event.
         """
-        lines = _lines(touched)
-        self._take(lines)
+        lines = split_lines(touched)
+        self.hear(lines)
         self._announcer.announce(lines)
 
     def on_notify(self, payload: str) -> None:
@@ -399,21 +402,22 @@ class Relay:
         node_id, _, touched = payload.partition("\n")
         if node_id == self._node_id:
             return
-        lines = _lines(touched)
+        lines = split_lines(touched)
         if lines:
-            self._take(lines)
+            self.hear(lines)
         else:
-            self._look_at_everything()
+            self.look_at_everything()
 
     def on_reconnect(self) -> None:
         """Notifications may have been lost: looks at everything that they can be about.
 
         The database may have crashed, too.
         """
-        self._look_at_everything()
+        self.look_at_everything()
         self._presence.write_all()
 
-    def _look_at_everything(self) -> None:
+    def look_at_everything(self) -> None:
+        """Anything may be new."""
         self._fanout.wake_all()
         self._presence.read_all()
         if not self._recheck_waits:
@@ -422,7 +426,8 @@ class Relay:
         for user_id in self._people.ids():
             self._read_rules(user_id)
 
-    def _take(self, lines: Collection[str]) -> None:
+    def hear(self, lines: Collection[str]) -> None:
+        """Takes in what others have announced, or this server is about to."""
         for line in lines:
             if line.startswith(_SESSION):
                 self._end_session(line.removeprefix(_SESSION))
@@ -510,11 +515,6 @@ class Relay:
             logger.warning("cannot maintain the partitions, trying again soon: %s", error)
             return MAINTENANCE_RETRY_SECONDS
         return MAINTENANCE_PAUSE_SECONDS
-
-
-def _lines(text: str) -> list[str]:
-    # Not splitlines(), which takes a dozen other characters for the end of a line.
-    return [line for line in text.split("\n") if line]
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
