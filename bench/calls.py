@@ -21,7 +21,7 @@ import aiohttp
 import psycopg
 
 from bench.results import Row, ratios, report
-from bench.servers import Load, database, server
+from bench.servers import Load, database, http_request, server
 from bench.statements import Calls, numbered_to
 from roost.database.connection import BEGIN_CALL
 from roost.database.embedded import EmbeddedPostgres
@@ -58,14 +58,6 @@ async def _people(url: str, count: int) -> list[dict[str, str]]:
             }
 
         return [await person(number) for number in range(count)]
-
-
-def _request(path: str, body: str, token: str | None) -> str:
-    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"{authorization}Content-Length: {len(body.encode())}\r\n\r\n{body}"
-    )
 
 
 class Pgbench:
@@ -157,9 +149,9 @@ def main() -> int:
 
         def http(url: str, name: str, connections: int) -> float:
             requests = [
-                _request("/rpc/ping", "{}", None)
+                http_request("/rpc/ping", "{}", None)
                 if name == "trivial"
-                else _request("/rpc/send_message", person["body"], person["token"])
+                else http_request("/rpc/send_message", person["body"], person["token"])
                 for person in people[:connections]
             ]
             return load.run(url, SECONDS, requests)

@@ -21,6 +21,7 @@ class Sender(asyncio.Protocol):
         self.count = 0
         self.errors = 0
         self.running = True
+        self.ended = asyncio.Event()
         self._request = request
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
@@ -42,8 +43,12 @@ class Sender(asyncio.Protocol):
                     self.count += 1
                 else:
                     self.errors += 1
-                if self.running and self._transport is not None:
+                assert self._transport is not None
+                if self.running:
                     self._transport.write(self._request)
+                else:
+                    self.ended.set()
+                    self._transport.close()
                 return
         self._buffer = buffer
 
@@ -68,6 +73,9 @@ async def _load(url: str, seconds: float, requests: list[str]) -> dict[str, int]
     elapsed = loop.time() - started
     for sender in senders:
         sender.running = False
+    # What comes after this is not disturbed by it, and finds all of it done.
+    for sender in senders:
+        await sender.ended.wait()
     return {
         "count": round(counted / elapsed),
         "errors": sum(sender.errors for sender in senders),

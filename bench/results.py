@@ -1,13 +1,21 @@
 """The table that a benchmark prints, and the file that it leaves."""
 
 import json
+import operator
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 RESULTS = Path(__file__).parent / "results"
+
+_RELATIONS: Final[dict[str, Callable[[float, float], bool]]] = {
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class Row:
         if self.budget is None:
             return None
         relation, bound = self.budget.split()
-        return self.value >= float(bound) if relation == ">=" else self.value < float(bound)
+        return _RELATIONS[relation](self.value, float(bound))
 
 
 def ratios(ours: Sequence[float], others: Sequence[float]) -> float:

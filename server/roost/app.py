@@ -6,6 +6,7 @@ import gc
 import itertools
 import logging
 import re
+import resource
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -48,6 +49,13 @@ CONNECT_TIMEOUT: Final = 2.0
 # flight, cancels them and waits as long again; after that there are only connections to close.
 DRAIN_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 0.5
+
+# Connections that wait to be accepted. After a crash all clients come back at once; for whom there
+# is no room their system tries again after 1, 3 and 7 seconds. Linux allows as many (somaxconn).
+BACKLOG: Final = 4_096
+
+# Each connection is an open file. Many systems begin with 1,024, and let whoever asks have more.
+MOST_OPEN_FILES: Final = 1_048_576
 
 # A request id that comes from outside, as from a proxy, is kept when it can't break a log line.
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -326,6 +334,18 @@ def address_of(name: tuple[Any, ...]) -> str:
     return f"http://{host}:{name[1]}"
 
 
+def _allow_open_files() -> None:
+    """Takes as many open files as the system lets this process have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError) as error:
+            # macOS has a lower limit that it does not tell.
+            logger.warning("the limit of open files stays at %d: %s", soft, error)
+
+
 async def _stop(runner: web.AppRunner, relay: Relay) -> None:
     """Sockets first, while all is answered as before: aiohttp reads nothing more from any of them
     once it cleans up, not even the answer to a close frame.
@@ -353,6 +373,7 @@ async def run(
     link -- for one worker of several, which share the port
     Raises OSError when the address can't be had, DatabaseUnavailable when there is no database.
     """
+    _allow_open_files()
     async with open_app(settings, conninfo, link) as app:
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_SECONDS
@@ -360,7 +381,11 @@ async def run(
         await runner.setup()
         try:
             site = web.TCPSite(
-                runner, settings.host, settings.port, reuse_port=link is not None or None
+                runner,
+                settings.host,
+                settings.port,
+                backlog=BACKLOG,
+                reuse_port=link is not None or None,
             )
             await site.start()
             # What is there now stays, so the collector need not look at it again; and a request
