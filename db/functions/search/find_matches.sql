@@ -46,12 +46,12 @@ DECLARE
     -- of the index, and what each conversation adds to that and to a statement; a statement; and
     -- all that may be spent.
     c_walk CONSTANT real := 0.9;
-    c_fetch CONSTANT real := 9;
+    c_fetch CONSTANT real := 16;
     c_entry CONSTANT real := 2.5;
     c_conversation_entry CONSTANT real := 0.006;
     c_conversation CONSTANT real := 11;
     c_statement CONSTANT real := 500;
-    c_budget CONSTANT real := 8000;
+    c_budget CONSTANT real := 6000;
     -- Messages that are read one conversation after the other.
     c_few CONSTANT integer := 500;
     c_sample CONSTANT integer := 1000;
