@@ -19,11 +19,11 @@ import uvloop
 from roost.database import connection as connection_module
 from roost.database import pipeline as pipeline_module
 from roost.database.connection import PREPARED_LIMIT
-from roost.database.embedded import EmbeddedPostgres
+from roost.database.embedded import PORT, EmbeddedPostgres
 from roost.database.listener import Listener
 from roost.database.pipeline import SLOW_ABOVE, Identity, Multiplexer, Rows, Statement
 from roost.errors import DatabaseError, DatabaseUnavailable
-from tests.support import running
+from tests.support import running, runs
 
 # What a multiplexer expects of a database, with roles that no migration makes.
 SCHEMA = """
@@ -1088,6 +1088,31 @@ async def test_server_restart_heals(
 
 
 @on_both_loops
+async def test_one_connection_asks_for_all_while_the_server_is_away(
+    own_server: EmbeddedPostgres,
+) -> None:
+    """So it can ask often, and a server that is back is not waited for."""
+    loop = asyncio.get_running_loop()
+    asked: list[float] = []
+
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(loop.time())
+        writer.close()
+
+    async with opened(own_server.conninfo(), connections=9) as multiplexer:
+        await asyncio.to_thread(own_server.stop)
+        await until(lambda: multiplexer.connected == 0)
+        place = own_server.socket_dir / f".s.PGSQL.{PORT}"
+        async with await asyncio.start_unix_server(refuse, place):
+            await until(lambda: len(asked) >= 8)
+        place.unlink(missing_ok=True)
+        # All at once these eight would be asked in a moment.
+        assert asked[7] - asked[0] > 1
+        await asyncio.to_thread(own_server.start)
+        await until(lambda: multiplexer.connected == 10)
+
+
+@on_both_loops
 async def test_server_crash_while_sending_heals(own_server: EmbeddedPostgres) -> None:
     """libpq then closes its socket by itself, while the loop still waits to write to it."""
     async with opened(own_server.conninfo()) as multiplexer:
@@ -1110,6 +1135,41 @@ async def test_server_crash_while_sending_heals(own_server: EmbeddedPostgres) ->
         os.kill(int(pid), signal.SIGKILL)
         assert [(await unavailable(call)).code for call in sent] == ["08006", "08006"]
         await until(lambda: multiplexer.connected == 0)
+        assert await multiplexer.call(echo, [b"on"], USER) == [[b"on"]]
+
+
+@on_both_loops
+async def test_server_crash_that_leaves_a_call_unread_is_noticed(
+    own_server: EmbeddedPostgres,
+) -> None:
+    """The connection is reset, with the server's last words still to be read: one event for two
+    things.
+    """
+    async with opened(own_server.conninfo()) as multiplexer:
+        echo = await known(multiplexer, ECHO, b"")
+        ((pid,),) = await multiplexer.call(Statement(PID), [], USER)
+        assert pid is not None
+        sleep = await known(multiplexer, b"SELECT pg_sleep($1::float)", b"0")
+        # More than the server reads ahead while it is busy with the first, and little enough to be
+        # sent at once.
+        sent = [
+            multiplexer.call(sleep, [b"50"], USER),
+            multiplexer.call(echo, [b"x" * 65_536], USER),
+        ]
+        async with observing(own_server.conninfo()) as observer:
+            sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+            async def sleeps() -> bool:
+                return bool(await observer.ask(sleeping))
+
+            await until(sleeps)
+        # So it goes when another process of the server has crashed.
+        os.kill(int(pid), signal.SIGQUIT)
+        while runs(int(pid)):
+            # The loop has no turn until all of it has happened.
+            time.sleep(0.001)  # noqa: ASYNC251
+        async with asyncio.timeout(10):
+            assert [(await unavailable(call)).code for call in sent] == ["08006", "08006"]
         assert await multiplexer.call(echo, [b"on"], USER) == [[b"on"]]
 
 

@@ -2,7 +2,7 @@
 -- refusal. Who waits for whom is for tests/test_device_messages.py.
 BEGIN;
 
-SELECT plan(157);
+SELECT plan(158);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -204,6 +204,7 @@ SELECT is(
     ),
     'of what it can list, under its number'
 );
+SELECT set_config('roost.touched', '', true);
 UPDATE known SET value = pg_temp.state() WHERE name = 'state';
 SELECT is(
     pg_temp.ask(
@@ -219,6 +220,11 @@ SELECT is(
     '1 waiting {"command": "make test"}',
     'sent again it answers the first'
 );
+SELECT is(
+    current_setting('roost.touched', true), 'device:' || pg_temp.device('d2'),
+    'and the receiving device is told, lest nobody has told it'
+);
+SELECT set_config('roost.touched', '', true);
 SELECT throws_ok(
     pg_temp.on_device(
         bad.device,

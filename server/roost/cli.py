@@ -19,6 +19,7 @@ import roost
 from roost.database.embedded import EmbeddedError, EmbeddedInUseError, EmbeddedPostgres
 from roost.database.migration_files import MigrationError
 from roost.database.migrations import check
+from roost.database.starting import wait_while_starting
 from roost.errors import RoostError
 from roost.logs import set_up_logs
 from roost.migration_commands import (
@@ -290,6 +291,7 @@ def _database(
     be run by another roost.
     """
     if settings.database_url is not None:
+        wait_while_starting(settings.database_url, say)
         yield settings.database_url, None
         return
     postgres = EmbeddedPostgres(settings.data_dir, announce=say)

@@ -68,6 +68,10 @@ BEGIN
                     )
                 )
             THEN
+                -- Whoever sends again was not answered, perhaps because the server died right behind
+                -- the commit: then nobody has told the relays.
+                PERFORM realtime.wake('conversation:' || send_message.conversation_id);
+
                 RETURN roost.describe_message(v_stored);
             END IF;
 

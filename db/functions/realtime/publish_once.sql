@@ -37,6 +37,10 @@ BEGIN
         VALUES (v_user_id, p_id, p_topic, v_offset, v_request_hash);
     ELSIF v_stored.request_hash = v_request_hash THEN
         v_offset := v_stored.event_offset;
+
+        -- Whoever publishes again was not answered, perhaps because the server died right behind
+        -- the commit: then nobody has told the relays.
+        PERFORM realtime.wake(p_topic);
     ELSE
         RAISE EXCEPTION USING
             ERRCODE = 'RO301',

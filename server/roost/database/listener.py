@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+import select
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 # Seconds before the first and, doubling, the later attempts to connect again.
 FIRST_DELAY: Final = 0.05
-LONGEST_DELAY: Final = 5.0
+LONGEST_DELAY: Final = 0.5
 
 
 class Listener:
@@ -99,9 +100,16 @@ class Listener:
         socket = os.dup(pgconn.socket)
         lost: asyncio.Future[None] = loop.create_future()
 
+        poll = select.poll()
+        poll.register(socket, select.POLLIN)
+
         def read() -> None:
             try:
                 pgconn.consume_input()
+                # When a connection is reset, uvloop says so once and then never again, and what is
+                # read at that moment may be what came before.
+                while poll.poll(0):
+                    pgconn.consume_input()
             except psycopg.OperationalError as error:
                 loop.remove_reader(socket)
                 if not lost.done():

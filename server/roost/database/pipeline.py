@@ -45,9 +45,10 @@ SLOW_ABOVE: Final = 0.05
 PACK: Final = 8
 # Calls that may wait for a connection, for each kind.
 QUEUE_LIMIT: Final = 10_000
-# Seconds before the first and, doubling, the later attempts to connect again.
+# Seconds before the first and, doubling, the later attempts to connect again. One connection asks
+# for all, and so can ask often: people wait no longer than this for a database that is back.
 FIRST_DELAY: Final = 0.05
-LONGEST_DELAY: Final = 5.0
+LONGEST_DELAY: Final = 0.5
 
 
 class Lane:
@@ -177,6 +178,11 @@ class Lane:
         )
 
 
+async def _pause(seconds: float) -> None:
+    # Not all servers in the same moment.
+    await asyncio.sleep(seconds * random.uniform(0.75, 1.25))  # noqa: S311
+
+
 def _shutting_down() -> DatabaseUnavailable:
     return DatabaseUnavailable(code="08003", message="The server is shutting down.")
 
@@ -227,6 +233,7 @@ class Multiplexer:
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
         self._reconnecting: set[asyncio.Task[None]] = set()
+        self._asking = asyncio.Lock()
         self._closing = False
         self._closed = False
         self._drained: asyncio.Future[None] | None = None
@@ -353,18 +360,20 @@ class Multiplexer:
         lane.pump()
 
     async def _reconnect(self, lane: Lane) -> None:
+        await _pause(FIRST_DELAY)
         delay = FIRST_DELAY
-        while True:
-            # All connections break at once when the server restarts, and shouldn't all come back
-            # in the same moment.
-            await asyncio.sleep(delay * random.uniform(0.75, 1.25))  # noqa: S311
-            delay = min(delay * 2, LONGEST_DELAY)
-            try:
-                await self._connect(lane)
-            except psycopg.Error as error:
-                logger.debug("cannot connect to the database: %s", error)
-            else:
-                break
+        # All connections break at once when the server restarts. One asks whether it is back; the
+        # others follow it one by one.
+        async with self._asking:
+            while True:
+                try:
+                    await self._connect(lane)
+                except psycopg.Error as error:
+                    logger.debug("cannot connect to the database: %s", error)
+                else:
+                    break
+                await _pause(delay)
+                delay = min(delay * 2, LONGEST_DELAY)
         self.reconnects += 1
         if len(self._reconnecting) == 1:
             logger.info("all connections to the database are back")
