@@ -224,12 +224,11 @@ class EmbeddedPostgres:
 
     def _stop_left_over(self) -> None:
         """After a SIGKILL of roost its server runs on, and would keep us from starting ours."""
-        pid_file = self.data / "postmaster.pid"
-        if not pid_file.exists():
+        lines = self._pid_file()
+        if not lines:
             return
-        first_line = pid_file.read_text(encoding="utf-8").partition("\n")[0]
         try:
-            process = psutil.Process(int(first_line))
+            process = psutil.Process(int(lines[0]))
             # The id may have gone to a stranger since. PostgreSQL works inside its data folder.
             if process.name() != "postgres" or process.cwd() != str(self.data):
                 return
@@ -336,10 +335,9 @@ class EmbeddedPostgres:
 
     def _wait_until_ready(self) -> bool:
         """The server says in postmaster.pid how far it is; pg_ctl looks there too."""
-        pid_file = self.data / "postmaster.pid"
         say_at = time.monotonic() + 10
         while self.running:
-            lines = pid_file.read_text(encoding="utf-8").splitlines() if pid_file.exists() else []
+            lines = self._pid_file()
             if len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready":
                 return True
             if time.monotonic() > say_at:
@@ -347,6 +345,16 @@ class EmbeddedPostgres:
                 self._announce(f"PostgreSQL is still starting, as {self.log} tells")
             time.sleep(0.02)
         return False
+
+    def _pid_file(self) -> list[str]:
+        """The lines of postmaster.pid; none without it, or while a server takes the place of one
+        that was killed and makes it anew.
+        """
+        try:
+            text = (self.data / "postmaster.pid").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        return text.splitlines()
 
     def _log_text(self, start: int) -> str:
         with self.log.open("rb") as log:
