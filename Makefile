@@ -2,14 +2,15 @@
 # for `bench`, bench/javascript.
 PYTHON ?= python3
 BENCH ?= calls relay conversations search
-# How many processes share the tests: a number, or one for each processor. 0 runs them in one.
-WORKERS ?= logical
+# How many processes share the tests. 0 runs them in one. Two to a processor, since a test and its
+# server wait for each other; servers are started once a process, so that many more gain nothing.
+WORKERS ?= 4
 
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # A process that has nothing left takes half of what another still has: files take from no time to
-# minutes, and servers are started once a process, so that more than a few of them gain nothing.
-PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=worksteal
+# minutes.
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
 JAVASCRIPT := tests/javascript
 BENCH_JAVASCRIPT := bench/javascript
 # Socket.IO, which is measured beside Roost.
@@ -20,7 +21,8 @@ SQL := db/schema db/functions db/triggers db/tests tests/tap
 MIGRATIONS := $(filter-out %.rollback.sql,$(wildcard db/schema/*.sql))
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-db check lint debian sqitch catalogue docs release bench clean
+.PHONY: help install run test test-db check lint lint-python lint-sql debian sqitch catalogue docs \
+	release bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -42,12 +44,17 @@ check: lint debian .venv/node $(JAVASCRIPT)/node_modules/installed ## Everything
 	@$(PYTEST)
 
 lint: install ## Style, types and SQL, without a server
+	@$(MAKE) --no-print-directory --jobs=2 lint-python lint-sql
+
+lint-python: install
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports
+
+lint-sql: install
 	@$(BIN)/squawk $(MIGRATIONS)
-	@$(BIN)/sqlfluff lint $(SQL)
+	@$(BIN)/sqlfluff lint --processes=0 $(SQL)
 
 debian: ## Install the Debian packages that `check` needs, as root
 	@.ci/debian.sh

@@ -13,7 +13,6 @@ import pytest
 import sqlparse
 
 from roost.database.embedded import EmbeddedPostgres
-from roost.database.migrations import migrate
 from roost.database.system_user import SystemUserError, system_user
 from tests.serving import Client, serving
 from tests.support import (
@@ -22,12 +21,10 @@ from tests.support import (
     Postgres15,
     Postgres16,
     Postgres17,
-    administrator,
+    migrated_database,
     new_database,
     running,
 )
-
-TEMPLATE = "template_roost"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -100,13 +97,11 @@ def empty(server: EmbeddedPostgres) -> Iterator[str]:
         yield conninfo
 
 
-@pytest.fixture(scope="session")
-def template_database(postgres: EmbeddedPostgres) -> str:
-    """The name of a migrated database that nobody connects to, to make others from."""
-    with administrator(postgres) as connection:
-        connection.execute(f"CREATE DATABASE {TEMPLATE}")
-    migrate(postgres.conninfo(TEMPLATE))
-    return TEMPLATE
+@pytest.fixture
+def migrated(server: EmbeddedPostgres) -> Iterator[str]:
+    """The connection string of a migrated database, on each of these servers."""
+    with migrated_database(server) as conninfo:
+        yield conninfo
 
 
 @pytest.fixture
@@ -117,9 +112,9 @@ def empty_database(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     """The connection string of a migrated database of this test's own."""
-    with new_database(postgres, template_database) as conninfo:
+    with migrated_database(postgres) as conninfo:
         yield conninfo
 
 

@@ -58,8 +58,11 @@ def start_migrating(conninfo: str, files: Path) -> "subprocess.Popen[str]":
             sys.executable,
             "-c",
             "import functools, sys; from pathlib import Path;"
+            "from roost.database.migration_watch import Timeouts;"
             "from roost.database.migrations import migrate;"
-            "migrate(sys.argv[1], functools.partial(print, flush=True), Path(sys.argv[2]))",
+            "migrate(sys.argv[1], functools.partial(print, flush=True), Path(sys.argv[2]),"
+            # What a test holds it up with may be held until another runner has started.
+            " timeouts=Timeouts(lock_ms=60_000))",
             conninfo,
             str(files),
         ],

@@ -7,12 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import aiohttp
+import argon2
 from aiohttp import web
 
 from roost.app import open_app
+from roost.auth.passwords import Passwords
 from roost.settings import Settings
 
 PASSWORD = "correct horse battery staple"
+
+# Argon2id at the least cost there is: nearly every test has people who sign up. The servers that
+# tests/test_draining.py starts take its full cost.
+CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class Client:
 async def serving(conninfo: str, **settings: Any) -> AsyncIterator[Client]:
     """Serves a database on a free port of the loopback; gives a client that is not signed in."""
     async with (
-        open_app(Settings(port=0, **settings), conninfo) as app,
+        open_app(Settings(port=0, **settings), conninfo, Passwords(CHEAP)) as app,
         aiohttp.ClientSession() as http,
     ):
         runner = web.AppRunner(

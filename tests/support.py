@@ -1,10 +1,12 @@
 """What tests of several files need, besides fixtures."""
 
 import contextlib
+import functools
 import os
 import shutil
 import tarfile
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from roost.database.embedded import EmbeddedPostgres
+from roost.database.migrations import migrate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NODE_MODULES = REPOSITORY / "tests" / "javascript" / "node_modules"
@@ -35,6 +38,8 @@ SETTINGS = {
     "min_wal_size": "32MB",
     "max_wal_size": "64MB",
 }
+
+TEMPLATE = "template_roost"
 
 # Where a system keeps files in memory alone, and how much has to be free there for servers.
 MEMORY = Path("/dev/shm")
@@ -110,17 +115,46 @@ def place_of_servers() -> Path | None:
 @contextlib.contextmanager
 def new_database(postgres: EmbeddedPostgres, template: str = "template0") -> Iterator[str]:
     """The connection string of a new database, which is dropped with whoever is still connected."""
-    name = sql.Identifier(f"test_{uuid.uuid4().hex}")
+    name = f"test_{uuid.uuid4().hex}"
+    database = sql.Identifier(name)
     with administrator(postgres) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                name, sql.Identifier(template)
+                database, sql.Identifier(template)
             )
         )
         try:
-            yield postgres.conninfo(name.as_string().strip('"'))
+            yield postgres.conninfo(name)
         finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+            _end_sessions(connection, name)
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+def _end_sessions(connection: psycopg.Connection[Any], database: str) -> None:
+    """
+    Ends the sessions of a database. DROP DATABASE does so too, but then looks every 100 ms whether
+    they have ended, and those of the server that a test has just closed are about to.
+    """
+    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+    patience = time.monotonic() + 1
+    while connection.execute(ending, [database]).fetchone() and time.monotonic() < patience:
+        time.sleep(0.002)
+
+
+@functools.cache
+def template_of(postgres: EmbeddedPostgres) -> str:
+    """The name of a migrated database that nobody connects to, to make others from."""
+    with administrator(postgres) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0".encode())
+    migrate(postgres.conninfo(TEMPLATE))
+    return TEMPLATE
+
+
+@contextlib.contextmanager
+def migrated_database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The connection string of a new database that is migrated, as a copy of one that was."""
+    with new_database(postgres, template_of(postgres)) as conninfo:
+        yield conninfo
 
 
 def administrator(postgres: EmbeddedPostgres) -> psycopg.Connection[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 
 from roost.database.embedded import EmbeddedPostgres
 from tests.client_state import ClientState
-from tests.support import new_database
+from tests.support import migrated_database
 
 PEOPLE = [f"00000000-0000-7000-8000-00000000000{n}" for n in range(1, 5)]
 OWNER = 0
@@ -293,10 +293,10 @@ def plain(state: ClientState) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def people(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Connection]:
+def people(postgres: EmbeddedPostgres) -> Iterator[Connection]:
     """A database in which four people have accounts."""
     with (
-        new_database(postgres, template_database) as conninfo,
+        migrated_database(postgres) as conninfo,
         psycopg.connect(conninfo, autocommit=True, row_factory=tuple_row) as connection,
     ):
         for number, person in enumerate(PEOPLE):

@@ -347,16 +347,26 @@ def clone(server: EmbeddedPostgres, name: str, template: str, owner: str) -> str
     return server.conninfo(name, owner)
 
 
+@pytest.fixture(scope="module")
+def clean_contents() -> dict[EmbeddedPostgres, str]:
+    """What `clean` has found already."""
+    return {}
+
+
 @pytest.fixture
-def clean(server: EmbeddedPostgres, by: str) -> Callable[[], str]:
-    """Migrates a database without traps, and says what is in it."""
+def clean(
+    server: EmbeddedPostgres, by: str, clean_contents: dict[EmbeddedPostgres, str]
+) -> Callable[[], str]:
+    """Says what is in a database without traps that is migrated."""
 
-    def make() -> str:
-        conninfo = clone(server, "clean", "template0", by)
-        migrate(conninfo)
-        return contents(conninfo)
+    def look() -> str:
+        if server not in clean_contents:
+            conninfo = clone(server, "clean", "template0", by)
+            migrate(conninfo)
+            clean_contents[server] = contents(conninfo)
+        return clean_contents[server]
 
-    return make
+    return look
 
 
 def contents(conninfo: str) -> str:
@@ -621,10 +631,10 @@ def test_a_schema_yoyo_of_hers(
     ids=["function", "policy", "index"],
 )
 def test_a_schema_roost_of_hers(
-    trapped: Callable[[Place], Trapped], clean: Callable[[], str], kind: str
+    server: EmbeddedPostgres, by: str, trapped: Callable[[Place], Trapped], kind: str
 ) -> None:
     """Where the roles of Roost are there, since another database has it."""
-    clean()
+    migrate(clone(server, "clean", "template0", by))
     app = trapped(FIRST)
     with quietly(app.conninfo) as connection:
         connection.execute("SET SESSION AUTHORIZATION mallory")

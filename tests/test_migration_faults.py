@@ -28,7 +28,7 @@ from tests.migrating import (
     rows,
     start_migrating,
 )
-from tests.support import new_database, running
+from tests.support import migrated_database, running
 
 LAST = list(MigrationFiles.read().migrations)[-1]
 INDEX = "-- transactional: false\nCREATE INDEX CONCURRENTLY later ON roost.users (created_at);\n"
@@ -129,14 +129,12 @@ def test_a_connection_that_is_lost_again_and_again(
                 cuts += 1
     assert cuts > 5
     check(empty_database)
-    with new_database(postgres) as other:
-        migrate(other)
+    with migrated_database(postgres) as other:
         assert dump(empty_database) == dump(other)
         assert checksums(empty_database) == checksums(other)
 
 
-def test_a_session_that_is_ended(empty_database: str, files: Path) -> None:
-    migrate(empty_database)
+def test_a_session_that_is_ended(database: str, files: Path) -> None:
     add_migration(
         files,
         "9000.ended",
@@ -146,11 +144,11 @@ def test_a_session_that_is_ended(empty_database: str, files: Path) -> None:
     with pytest.raises(
         MigrationError, match=r"9000\.ended\.sql.* was broken off: .*Migrate again: it goes on"
     ):
-        migrate(empty_database, directory=files)
-    assert rows(empty_database, "SELECT to_regclass('roost.half')") == [(None,)]
+        migrate(database, directory=files)
+    assert rows(database, "SELECT to_regclass('roost.half')") == [(None,)]
     add_migration(files, "9000.ended", "CREATE TABLE roost.half ();", "DROP TABLE roost.half;")
-    migrate(empty_database, directory=files)
-    check(empty_database, directory=files)
+    migrate(database, directory=files)
+    check(database, directory=files)
 
 
 def test_a_server_that_is_killed(files: Path) -> None:
@@ -205,29 +203,28 @@ def test_two_at_once_take_turns(empty_database: str, files: Path) -> None:
     check(empty_database, directory=files)
 
 
-def test_who_waits_for_a_turn_does_not_hold_up_an_index(empty_database: str, files: Path) -> None:
+def test_who_waits_for_a_turn_does_not_hold_up_an_index(database: str, files: Path) -> None:
     """A build waits for whoever has a view of the database; the one who waits must have none."""
-    migrate(empty_database)
     add_migration(files, "9000.index", INDEX, NO_INDEX)
-    with psycopg.connect(empty_database) as reader:
+    with psycopg.connect(database) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT count(*) FROM roost.users")
         with (
-            psycopg.connect(empty_database, autocommit=True) as watcher,
-            start_migrating(empty_database, files) as first,
+            psycopg.connect(database, autocommit=True) as watcher,
+            start_migrating(database, files) as first,
         ):
             wait_for(watcher, VALID)
-            with start_migrating(empty_database, files) as second:
+            with start_migrating(database, files) as second:
                 assert second.stdout is not None
                 assert second.stdout.readline().startswith("Waiting for another migration")
                 reader.rollback()
                 assert second.wait() == 0
             assert first.wait() == 0
-    assert rows(empty_database, VALID) == [(True,)]
-    check(empty_database, files)
+    assert rows(database, VALID) == [(True,)]
+    check(database, files)
 
 
-def test_the_run_after_a_killed_one_goes_on(empty_database: str, files: Path) -> None:
+def test_the_run_after_a_killed_one_goes_on(database: str, files: Path) -> None:
     """The server still runs the statement of the killed one; the next waits for its end."""
     add_migration(
         files,
@@ -235,15 +232,15 @@ def test_the_run_after_a_killed_one_goes_on(empty_database: str, files: Path) ->
         "CREATE TABLE roost.slow ();\nSELECT pg_advisory_xact_lock(42);\n",
         "DROP TABLE roost.slow;",
     )
-    with psycopg.connect(empty_database, autocommit=True) as holder:
+    with psycopg.connect(database, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(42)")
-        with start_migrating(empty_database, files) as killed:
+        with start_migrating(database, files) as killed:
             wait_for(
                 holder,
                 "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted",
             )
             killed.send_signal(signal.SIGKILL)
-        with start_migrating(empty_database, files) as following:
+        with start_migrating(database, files) as following:
             assert following.stdout is not None
             assert following.stdout.readline().startswith("Waiting for yoyo, which is at work")
             holder.execute("SELECT pg_advisory_unlock(42)")
@@ -251,27 +248,24 @@ def test_the_run_after_a_killed_one_goes_on(empty_database: str, files: Path) ->
     assert following.returncode == 0
     assert said[0] == "Clearing the lock of a migration that was killed"
     assert said[1].startswith("Applied 9000.slow in ")
-    check(empty_database, directory=files)
+    check(database, directory=files)
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["with its session", "alone"])
-def test_an_index_whose_builder_was_killed(
-    empty_database: str, files: Path, *, ended: bool
-) -> None:
+def test_an_index_whose_builder_was_killed(database: str, files: Path, *, ended: bool) -> None:
     """
     It is left invalid when the session ends with it. When only the client is killed, the server
     goes on, and nobody marks what it has built.
     """
-    migrate(empty_database)
     add_migration(files, "9000.index", INDEX, NO_INDEX)
     with (
-        psycopg.connect(empty_database, autocommit=True) as watcher,
-        psycopg.connect(empty_database) as reader,
+        psycopg.connect(database, autocommit=True) as watcher,
+        psycopg.connect(database) as reader,
     ):
         # The build waits for whoever had a view of the table when it began.
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT count(*) FROM roost.users")
-        with start_migrating(empty_database, files) as killed:
+        with start_migrating(database, files) as killed:
             wait_for(watcher, VALID)
             killed.send_signal(signal.SIGKILL)
         assert watcher.execute(VALID.encode()).fetchone() == (False,)
@@ -282,43 +276,38 @@ def test_an_index_whose_builder_was_killed(
             )
         reader.rollback()
         said: list[str] = []
-        migrate(empty_database, said.append, files)
+        migrate(database, said.append, files)
         assert "Dropping later, which a run that was cut short has left" in said
         assert watcher.execute(VALID.encode()).fetchone() == (True,)
-    check(empty_database, files)
+    check(database, files)
 
 
-def test_an_index_that_cannot_be_built(empty_database: str, files: Path) -> None:
-    migrate(empty_database)
+def test_an_index_that_cannot_be_built(database: str, files: Path) -> None:
     add_migration(
         files, "9000.index", INDEX.replace("(created_at)", "((1 / (id <> id)::int))"), NO_INDEX
     )
-    execute(empty_database, A_USER)
+    execute(database, A_USER)
     with pytest.raises(MigrationError, match=r"9000\.index\.sql:3 failed: division by zero"):
-        migrate(empty_database, directory=files)
-    assert rows(empty_database, VALID) == [(False,)]
-    assert status(empty_database, files).pending[0] == "9000.index"
+        migrate(database, directory=files)
+    assert rows(database, VALID) == [(False,)]
+    assert status(database, files).pending[0] == "9000.index"
     add_migration(files, "9000.index", INDEX, NO_INDEX)
-    migrate(empty_database, directory=files)
-    assert rows(empty_database, VALID) == [(True,)]
+    migrate(database, directory=files)
+    assert rows(database, VALID) == [(True,)]
 
 
-def test_an_index_of_somebody_else_is_left_alone(empty_database: str, files: Path) -> None:
-    migrate(empty_database)
-    execute(empty_database, "CREATE UNIQUE INDEX later ON roost.sessions (created_at)")
+def test_an_index_of_somebody_else_is_left_alone(database: str, files: Path) -> None:
+    execute(database, "CREATE UNIQUE INDEX later ON roost.sessions (created_at)")
     add_migration(files, "9000.index", INDEX, NO_INDEX)
     with pytest.raises(MigrationError, match=r"roost\.later is there and not of Roost: rename it"):
-        migrate(empty_database, directory=files)
-    assert rows(empty_database, "SELECT to_regclass('roost.later')::text") == [("roost.later",)]
-    execute(empty_database, "ALTER INDEX roost.later RENAME TO theirs")
-    migrate(empty_database, directory=files)
-    assert rows(empty_database, VALID) == [(True,)]
+        migrate(database, directory=files)
+    assert rows(database, "SELECT to_regclass('roost.later')::text") == [("roost.later",)]
+    execute(database, "ALTER INDEX roost.later RENAME TO theirs")
+    migrate(database, directory=files)
+    assert rows(database, VALID) == [(True,)]
 
 
-def test_a_constraint_that_fails_at_the_end_names_the_migration(
-    empty_database: str, files: Path
-) -> None:
-    migrate(empty_database)
+def test_a_constraint_that_fails_at_the_end_names_the_migration(database: str, files: Path) -> None:
     add_migration(
         files,
         "9000.deferred",
@@ -329,13 +318,12 @@ def test_a_constraint_that_fails_at_the_end_names_the_migration(
     with pytest.raises(
         MigrationError, match=r"9000\.deferred\.sql failed at its end: duplicate key value"
     ):
-        migrate(empty_database, directory=files)
-    assert rows(empty_database, "SELECT to_regclass('roost.d')") == [(None,)]
+        migrate(database, directory=files)
+    assert rows(database, "SELECT to_regclass('roost.d')") == [(None,)]
 
 
-def test_errors_show_no_rows(empty_database: str, files: Path) -> None:
-    migrate(empty_database)
-    execute(empty_database, A_USER)
+def test_errors_show_no_rows(database: str, files: Path) -> None:
+    execute(database, A_USER)
     add_migration(
         files,
         "9000.backfill",
@@ -343,7 +331,7 @@ def test_errors_show_no_rows(empty_database: str, files: Path) -> None:
         "SELECT 1;",
     )
     with pytest.raises(MigrationError, match=r"null value in column .display_name.") as raised:
-        migrate(empty_database, directory=files)
+        migrate(database, directory=files)
     assert "argon2id" not in str(raised.value)
     assert "a@example.com" not in str(raised.value)
 
@@ -390,13 +378,12 @@ def test_settings_of_a_database(
 
 
 def test_long_runs_say_how_far_they_are(
-    empty_database: str, files: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration_watch, "FIRST_REPORT", 0.1)
-    migrate(empty_database)
     add_migration(files, "9000.index", INDEX, NO_INDEX)
     said: list[str] = []
-    with psycopg.connect(empty_database, application_name="report") as reader:
+    with psycopg.connect(database, application_name="report") as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT count(*) FROM roost.users")
 
@@ -405,23 +392,22 @@ def test_long_runs_say_how_far_they_are(
             if "has run for" in line:
                 reader.rollback()
 
-        migrate(empty_database, hear, files)
+        migrate(database, hear, files)
     assert re.fullmatch(
         r"9000\.index\.sql has run for \d+ s: waits for a lock held on virtualxid by server process"
         r" \d+ \(role postgres, report, idle in transaction since [\d:]+ UTC\)",
         said[0],
     ), said
-    assert rows(empty_database, VALID) == [(True,)]
+    assert rows(database, VALID) == [(True,)]
 
 
-def test_a_lock_that_cannot_be_had_names_who_holds_it(empty_database: str, files: Path) -> None:
-    migrate(empty_database)
+def test_a_lock_that_cannot_be_had_names_who_holds_it(database: str, files: Path) -> None:
     alter = "SET LOCAL ROLE roost_owner;\n\nALTER TABLE roost.users ADD COLUMN late text;"
     add_migration(files, "9000.late", alter, "ALTER TABLE roost.users DROP COLUMN late;")
-    with psycopg.connect(empty_database, application_name="report") as holder:
+    with psycopg.connect(database, application_name="report") as holder:
         holder.execute("SELECT 'a secret', count(*) FROM roost.users")
         with pytest.raises(MigrationError) as raised:
-            migrate(empty_database, directory=files, timeouts=Timeouts(lock_ms=400))
+            migrate(database, directory=files, timeouts=Timeouts(lock_ms=400))
         assert re.fullmatch(
             r"db/schema/9000\.late\.sql:5 failed: it could not have a lock within 400 ms, held on"
             rf" relation roost\.users by server process {holder.info.backend_pid} \(role postgres,"
@@ -429,56 +415,53 @@ def test_a_lock_that_cannot_be_had_names_who_holds_it(empty_database: str, files
             r" ROOST_MIGRATION_LOCK_TIMEOUT_MS, and migrate again",
             str(raised.value),
         ), raised.value
-        assert status(empty_database, files).pending[0] == "9000.late"
-    migrate(empty_database, directory=files)
-    check(empty_database, files)
+        assert status(database, files).pending[0] == "9000.late"
+    migrate(database, directory=files)
+    check(database, files)
 
 
-def test_triggers_wait_no_longer_than_migrations(empty_database: str, files: Path) -> None:
-    migrate(empty_database)
+def test_triggers_wait_no_longer_than_migrations(database: str, files: Path) -> None:
     trigger = files / "triggers" / "users.sql"
     trigger.write_text(trigger.read_text() + "-- Edited.\n")
-    with psycopg.connect(empty_database, application_name="writer") as holder:
+    with psycopg.connect(database, application_name="writer") as holder:
         holder.execute("LOCK TABLE roost.users IN ROW EXCLUSIVE MODE")
         with pytest.raises(
             MigrationError,
             match=r"triggers/users\.sql:1 failed: it could not have a lock within 400 ms, held on"
             r" relation roost\.users by server process \d+ \(role postgres, writer, ",
         ):
-            migrate(empty_database, directory=files, timeouts=Timeouts(lock_ms=400))
-    migrate(empty_database, directory=files)
-    check(empty_database, files)
+            migrate(database, directory=files, timeouts=Timeouts(lock_ms=400))
+    migrate(database, directory=files)
+    check(database, files)
 
 
-def test_a_statement_that_takes_too_long(empty_database: str, files: Path) -> None:
-    migrate(empty_database)
+def test_a_statement_that_takes_too_long(database: str, files: Path) -> None:
     add_migration(files, "9000.slow", "SELECT 1;\nSELECT pg_sleep(60);", "SELECT 1;")
     with pytest.raises(
         MigrationError,
         match=r"9000\.slow\.sql:4 failed: it took longer than 300 ms\. Raise"
         " ROOST_MIGRATION_STATEMENT_TIMEOUT_MS, and migrate again",
     ):
-        migrate(empty_database, directory=files, timeouts=Timeouts(statement_ms=300))
+        migrate(database, directory=files, timeouts=Timeouts(statement_ms=300))
 
 
-def test_an_index_is_waited_for_without_limit(empty_database: str, files: Path) -> None:
+def test_an_index_is_waited_for_without_limit(database: str, files: Path) -> None:
     """It is built beside the work of others, and to break it off would leave it invalid."""
-    migrate(empty_database)
     add_migration(files, "9000.index", INDEX, NO_INDEX)
-    with psycopg.connect(empty_database) as reader:
+    with psycopg.connect(database) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT count(*) FROM roost.users")
         failures: list[BaseException] = []
 
         def run() -> None:
             try:
-                migrate(empty_database, directory=files, timeouts=Timeouts(50, 50))
+                migrate(database, directory=files, timeouts=Timeouts(50, 50))
             except MigrationError as error:
                 failures.append(error)
 
         runner = threading.Thread(target=run)
         runner.start()
-        with psycopg.connect(empty_database, autocommit=True) as watcher:
+        with psycopg.connect(database, autocommit=True) as watcher:
             wait_for(
                 watcher,
                 "SELECT 1 FROM pg_stat_activity WHERE application_name = 'yoyo'"
@@ -489,4 +472,4 @@ def test_an_index_is_waited_for_without_limit(empty_database: str, files: Path) 
         reader.rollback()
         runner.join()
     assert failures == []
-    assert rows(empty_database, VALID) == [(True,)]
+    assert rows(database, VALID) == [(True,)]

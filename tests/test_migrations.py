@@ -16,7 +16,14 @@ from roost.database.embedded import EmbeddedPostgres
 from roost.database.migration_files import MigrationError
 from roost.database.migrations import check, migrate, migration_sql, status
 from tests.migrating import add_migration, checksums, dump, execute, release, rows
-from tests.support import REPOSITORY, administrator, client_program, new_database, yoyo_url
+from tests.support import (
+    REPOSITORY,
+    administrator,
+    client_program,
+    migrated_database,
+    new_database,
+    yoyo_url,
+)
 
 SCHEMA = REPOSITORY / "db" / "schema"
 SCHEMA_FILES = [
@@ -60,8 +67,7 @@ def test_a_second_run_does_nothing(empty: str) -> None:
     assert sorted(rows(empty, state)) == before
 
 
-def test_plain_yoyo_gives_the_same(server: EmbeddedPostgres, empty: str) -> None:
-    migrate(empty)
+def test_plain_yoyo_gives_the_same(server: EmbeddedPostgres, migrated: str) -> None:
     with new_database(server) as other:
         execute(other, "CREATE SCHEMA yoyo")
         yoyo = subprocess.run(
@@ -73,52 +79,49 @@ def test_plain_yoyo_gives_the_same(server: EmbeddedPostgres, empty: str) -> None
             text=True,
         )
         assert yoyo.returncode == 0, yoyo.stderr
-        assert dump(other) == dump(empty)
-        assert checksums(other) == checksums(empty)
+        assert dump(other) == dump(migrated)
+        assert checksums(other) == checksums(migrated)
         said: list[str] = []
         migrate(other, said.append)
         assert said == []
 
 
-def test_an_edited_migration_is_refused_by_name(empty_database: str, files: Path) -> None:
-    migrate(empty_database, directory=files)
+def test_an_edited_migration_is_refused_by_name(database: str, files: Path) -> None:
     edited = files / "schema" / SCHEMA_FILES[3].name
     with edited.open("a") as file:
         file.write("\nCREATE TABLE roost.late (id bigint PRIMARY KEY);\n")
     add_migration(files, "9000.next", "CREATE TABLE roost.next ();", "DROP TABLE roost.next;")
     for refused in (migrate, check):
         with pytest.raises(MigrationError, match=rf"{edited.stem}(\.sql)? was edited after"):
-            refused(empty_database, directory=files)
-    assert rows(empty_database, "SELECT to_regclass('roost.next')") == [(None,)]
+            refused(database, directory=files)
+    assert rows(database, "SELECT to_regclass('roost.next')") == [(None,)]
 
 
-def test_other_line_ends_are_no_edit(empty_database: str, files: Path) -> None:
-    migrate(empty_database, directory=files)
+def test_other_line_ends_are_no_edit(database: str, files: Path) -> None:
     for path in files.rglob("*.sql"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert status(empty_database, directory=files).up_to_date
+    assert status(database, directory=files).up_to_date
 
 
-def test_a_changed_function_is_applied_alone(empty_database: str, files: Path) -> None:
-    migrate(empty_database, directory=files)
+def test_a_changed_function_is_applied_alone(database: str, files: Path) -> None:
     ping = files / "functions" / "system" / "ping.sql"
     ping.write_text(ping.read_text().replace("'pong'", "'pong, again'"))
-    assert status(empty_database, directory=files).pending == ["functions/system/ping.sql"]
+    assert status(database, directory=files).pending == ["functions/system/ping.sql"]
     with pytest.raises(MigrationError, match=r"ping.sql to apply.: run roost migrate"):
-        check(empty_database, directory=files)
+        check(database, directory=files)
     others = "SELECT xmin::text, oid FROM pg_proc WHERE proname <> 'ping' ORDER BY oid"
-    before = rows(empty_database, others)
+    before = rows(database, others)
     said: list[str] = []
-    with psycopg.connect(empty_database, autocommit=True) as listener:
+    with psycopg.connect(database, autocommit=True) as listener:
         listener.execute("LISTEN roost_schema")
-        migrate(empty_database, said.append, directory=files)
+        migrate(database, said.append, directory=files)
         assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
     assert said == ["Applied functions/system/ping.sql"]
-    assert rows(empty_database, others) == before
-    assert rows(empty_database, "SELECT api.ping()") == [("pong, again",)]
+    assert rows(database, others) == before
+    assert rows(database, "SELECT api.ping()") == [("pong, again",)]
 
 
-def test_what_a_file_that_is_gone_had_made_is_dropped(empty_database: str, files: Path) -> None:
+def test_what_a_file_that_is_gone_had_made_is_dropped(database: str, files: Path) -> None:
     extra = files / "functions" / "system" / "extra.sql"
     extra.write_text(
         "CREATE OR REPLACE FUNCTION roost.extra() RETURNS trigger LANGUAGE plpgsql AS"
@@ -126,22 +129,22 @@ def test_what_a_file_that_is_gone_had_made_is_dropped(empty_database: str, files
         "CREATE OR REPLACE TRIGGER extra AFTER UPDATE ON roost.users"
         " EXECUTE FUNCTION roost.extra();"
     )
-    migrate(empty_database, directory=files)
+    migrate(database, directory=files)
     extra.unlink()
-    assert status(empty_database, directory=files).pending == ["functions/system/extra.sql"]
+    assert status(database, directory=files).pending == ["functions/system/extra.sql"]
     said: list[str] = []
-    migrate(empty_database, said.append, directory=files)
+    migrate(database, said.append, directory=files)
     assert said == ["Dropped FUNCTION roost.extra", "Dropped TRIGGER extra ON roost.users"]
-    assert status(empty_database, directory=files).up_to_date
-    assert rows(empty_database, "SELECT to_regproc('roost.extra')") == [(None,)]
-    check(empty_database)
+    assert status(database, directory=files).up_to_date
+    assert rows(database, "SELECT to_regproc('roost.extra')") == [(None,)]
+    check(database)
 
 
-def test_a_function_that_cannot_be_replaced_is_made_anew(empty_database: str, files: Path) -> None:
+def test_a_function_that_cannot_be_replaced_is_made_anew(database: str, files: Path) -> None:
     changing = files / "functions" / "system" / "changing.sql"
     function = "CREATE OR REPLACE FUNCTION roost.changing({}) RETURNS {} LANGUAGE sql RETURN 1;"
     changing.write_text(function.format("p_a integer", "integer"))
-    migrate(empty_database, directory=files)
+    migrate(database, directory=files)
     for arguments, result in (
         ("p_a integer", "bigint"),
         ("p_b integer", "bigint"),
@@ -149,39 +152,38 @@ def test_a_function_that_cannot_be_replaced_is_made_anew(empty_database: str, fi
         ("p_b text", "bigint"),
     ):
         changing.write_text(function.format(arguments, result))
-        migrate(empty_database, directory=files)
+        migrate(database, directory=files)
         assert rows(
-            empty_database,
+            database,
             "SELECT pg_get_function_arguments(oid), pg_get_function_result(oid) FROM pg_proc"
             " WHERE proname = 'changing'",
         ) == [(arguments.replace("DEFAULT ''", "DEFAULT ''::text"), result)]
 
 
 def test_a_right_or_an_owner_that_a_file_no_longer_gives_is_gone(
-    server: EmbeddedPostgres, empty: str, files: Path
+    server: EmbeddedPostgres, migrated: str, files: Path
 ) -> None:
     """CREATE OR REPLACE alone would keep both."""
-    migrate(empty)
     ping = files / "functions" / "system" / "ping.sql"
     text = ping.read_text()
     fewer = text.replace("TO roost_anon, roost_user, roost_service", "TO roost_user")
     unowned = fewer.replace("ALTER FUNCTION api.ping() OWNER TO roost_api;\n", "")
     assert len({text, fewer, unowned}) == 3
     ping.write_text(unowned)
-    migrate(empty, directory=files)
+    migrate(migrated, directory=files)
     with new_database(server) as fresh:
         migrate(fresh, directory=files)
-        assert dump(empty) == dump(fresh)
+        assert dump(migrated) == dump(fresh)
 
 
-def test_a_function_that_something_needs_is_not_dropped(empty_database: str, files: Path) -> None:
+def test_a_function_that_something_needs_is_not_dropped(database: str, files: Path) -> None:
     needed = files / "functions" / "system" / "needed.sql"
     needed.write_text(
         "CREATE OR REPLACE FUNCTION roost.needed() RETURNS int LANGUAGE sql RETURN 1;"
     )
-    migrate(empty_database, directory=files)
-    execute(empty_database, "CREATE VIEW public.needs AS SELECT roost.needed()")
-    before = dump(empty_database)
+    migrate(database, directory=files)
+    execute(database, "CREATE VIEW public.needs AS SELECT roost.needed()")
+    before = dump(database)
     needed.write_text(
         "CREATE OR REPLACE FUNCTION roost.needed() RETURNS text LANGUAGE sql RETURN 'a';"
     )
@@ -189,8 +191,8 @@ def test_a_function_that_something_needs_is_not_dropped(empty_database: str, fil
         MigrationError,
         match=r"cannot drop .*roost\.needed.*view public\.needs depends.*drop what",
     ):
-        migrate(empty_database, directory=files)
-    assert dump(empty_database) == before
+        migrate(database, directory=files)
+    assert dump(database) == before
 
 
 @pytest.mark.parametrize(
@@ -227,30 +229,29 @@ def test_a_broken_function_changes_nothing(
     check(empty_database, directory=files)
 
 
-def test_a_broken_migration_is_named_and_leaves_nothing(empty_database: str, files: Path) -> None:
+def test_a_broken_migration_is_named_and_leaves_nothing(database: str, files: Path) -> None:
     rollback = "DROP TABLE roost.half;"
     text = "-- Why.\nCREATE TABLE roost.half ();\n\n-- So.\nSELECT 1,\n    1 / 0;\n"
     add_migration(files, "9000.broken", text, rollback)
     with pytest.raises(
         MigrationError, match=r"9000\.broken\.sql:7 failed: division by zero .22012."
     ):
-        migrate(empty_database, directory=files)
+        migrate(database, directory=files)
     add_migration(files, "9000.broken", text.replace("1 / 0", "no"), rollback)
     with pytest.raises(MigrationError, match=r'9000\.broken\.sql:8 failed: column "no" does not'):
-        migrate(empty_database, directory=files)
-    assert rows(empty_database, "SELECT to_regclass('roost.half')") == [(None,)]
-    assert status(empty_database, directory=files).pending[0] == "9000.broken"
+        migrate(database, directory=files)
+    assert rows(database, "SELECT to_regclass('roost.half')") == [(None,)]
+    assert status(database, directory=files).pending[0] == "9000.broken"
     add_migration(files, "9000.broken", "CREATE TABLE roost.half ();\n", rollback)
-    migrate(empty_database, directory=files)
-    assert rows(empty_database, "SELECT to_regclass('roost.half') IS NULL") == [(False,)]
-    check(empty_database, directory=files)
+    migrate(database, directory=files)
+    assert rows(database, "SELECT to_regclass('roost.half') IS NULL") == [(False,)]
+    check(database, directory=files)
 
 
-def test_a_dropped_function_comes_back(empty_database: str, files: Path) -> None:
-    migrate(empty_database, directory=files)
+def test_a_dropped_function_comes_back(database: str, files: Path) -> None:
     add_migration(files, "9000.drop", "DROP FUNCTION api.ping();", "DO $$ BEGIN END $$;")
-    migrate(empty_database, directory=files)
-    assert rows(empty_database, "SELECT api.ping()") == [("pong",)]
+    migrate(database, directory=files)
+    assert rows(database, "SELECT api.ping()") == [("pong",)]
 
 
 def test_as_far_as_a_migration(empty: str) -> None:
@@ -273,8 +274,7 @@ def test_as_far_as_a_migration(empty: str) -> None:
 
 
 def test_as_far_as_a_release(server: EmbeddedPostgres, empty: str, files: Path) -> None:
-    with new_database(server) as first:
-        migrate(first)
+    with migrated_database(server) as first:
         release(files, "9.0.0")
         add_migration(files, "9000.next", "CREATE TABLE roost.next ();", "DROP TABLE roost.next;")
         ping = files / "functions" / "system" / "ping.sql"
@@ -345,8 +345,7 @@ def test_what_is_printed_runs(server: EmbeddedPostgres, empty: str) -> None:
     """As a DBA would: through psql, each part in one transaction or outside, as it says."""
     parts = re.split(r"(?m)^(?=-- db/.*, (?:in one|outside a) transaction\b)", migration_sql(empty))
     assert len(parts) > 10
-    with new_database(server) as other:
-        migrate(other)
+    with migrated_database(server) as other:
         for part in parts:
             bare = "outside a transaction" in part.partition("\n")[0]
             subprocess.run(
@@ -366,38 +365,34 @@ def test_what_is_printed_runs(server: EmbeddedPostgres, empty: str) -> None:
         assert dump(empty) == dump(other)
 
 
-def test_a_newer_database_is_refused(empty_database: str, files: Path) -> None:
+def test_a_newer_database_is_refused(database: str, files: Path) -> None:
     add_migration(files, "9000.future", "CREATE TABLE roost.future ();", "DROP TABLE roost.future;")
-    migrate(empty_database, directory=files)
+    migrate(database, directory=files)
     for refused in (migrate, check):
         with pytest.raises(MigrationError, match=r"newer.* does not know 9000\.future: install"):
-            refused(empty_database)
+            refused(database)
 
 
-def test_yoyo_does_not_make_an_edited_migration_a_right_one(
-    empty_database: str, files: Path
-) -> None:
-    migrate(empty_database, directory=files)
+def test_yoyo_does_not_make_an_edited_migration_a_right_one(database: str, files: Path) -> None:
     edited = files / "schema" / SCHEMA_FILES[3].name
     edited.write_text(edited.read_text() + "SELECT 1;\n")
     add_migration(files, "9000.next", "CREATE TABLE roost.next ();", "DROP TABLE roost.next;")
-    with get_backend(yoyo_url(empty_database)) as backend:
+    with get_backend(yoyo_url(database)) as backend:
         due = backend.to_apply(read_migrations(str(files / "schema")))
         with pytest.raises(MigrationError, match=rf"{edited.stem}(\.sql)? was edited after"):
             backend.apply_migrations(due)
     with pytest.raises(MigrationError, match=rf"{edited.stem}(\.sql)? was edited after"):
-        migrate(empty_database, directory=files)
+        migrate(database, directory=files)
 
 
-def test_a_database_that_another_tool_has_emptied(empty_database: str) -> None:
-    migrate(empty_database)
-    execute(empty_database, "DROP SCHEMA api, realtime, roost CASCADE")
+def test_a_database_that_another_tool_has_emptied(database: str) -> None:
+    execute(database, "DROP SCHEMA api, realtime, roost CASCADE")
     for refused in (migrate, migration_sql):
         with pytest.raises(MigrationError, match=r"it is gone: .* run DROP SCHEMA yoyo CASCADE"):
-            refused(empty_database)
-    execute(empty_database, "DROP SCHEMA yoyo CASCADE")
-    migrate(empty_database)
-    check(empty_database)
+            refused(database)
+    execute(database, "DROP SCHEMA yoyo CASCADE")
+    migrate(database)
+    check(database)
 
 
 def test_a_bookkeeping_that_somebody_has_prepared(

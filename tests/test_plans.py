@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from roost.database.embedded import EmbeddedPostgres
-from tests.support import connect, new_database
+from tests.support import connect, migrated_database
 
 USER = "00000000-0000-7000-8000-000000000001"
 OTHER = "00000000-0000-7000-8000-000000000002"
@@ -146,9 +146,9 @@ MOST_ROWS_REMOVED = 5
 
 
 @pytest.fixture(scope="module")
-def filled(postgres: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+def filled(postgres: EmbeddedPostgres) -> Iterator[str]:
     """The connection string of a database with the rows above."""
-    with new_database(postgres, template_database) as conninfo:
+    with migrated_database(postgres) as conninfo:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(FILL)
             # Filled without triggers, so as it was before release 0.2.0.

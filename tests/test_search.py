@@ -11,10 +11,9 @@ import psycopg
 import pytest
 
 from roost.database.embedded import EmbeddedPostgres
-from roost.database.migrations import migrate
 from tests.locks import wait_for_lock
 from tests.serving import Client
-from tests.support import REPOSITORY, connect, new_database
+from tests.support import REPOSITORY, connect, migrated_database
 
 Serve = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -337,8 +336,7 @@ EXPECTED: LiteralString = """
 
 @pytest.fixture(scope="module")
 def filled_database(postgres: EmbeddedPostgres) -> Iterator[str]:
-    with new_database(postgres) as conninfo:
-        migrate(conninfo)
+    with migrated_database(postgres) as conninfo:
         with psycopg.connect(conninfo) as connection:
             connection.execute(HELPERS)
             connection.execute(FILL)

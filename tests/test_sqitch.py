@@ -46,6 +46,7 @@ class Sqitch:
         if shutil.which("sqitch") is None:
             pytest.fail("sqitch is missing: run `make debian`")
         self.project = project
+        self._conninfo = conninfo
         home.mkdir(exist_ok=True)
         (home / "user.conf").write_text(f'[engine "pg"]\n\tclient = {client_program("psql")}\n')
         parameters = conninfo_to_dict(conninfo)
@@ -73,6 +74,25 @@ class Sqitch:
         code, said = self.run(*arguments)
         assert code != 0, said
         return said
+
+    def run_script(self, kind: str, change: str) -> "subprocess.CompletedProcess[str]":
+        """
+        Has psql run one script as sqitch would, which sqitch is not told of: it takes ten times as
+        long to start.
+        """
+        return subprocess.run(
+            [
+                client_program("psql"),
+                "--no-psqlrc",
+                "--quiet",
+                "--set=ON_ERROR_STOP=1",
+                f"--dbname={self._conninfo}",
+                f"--file={self.project / kind / change}.sql",
+            ],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
 
     def run(self, *arguments: str) -> tuple[int, str]:
         done = subprocess.run(
@@ -494,12 +514,11 @@ def test_the_plan_is_only_added_to(files: Path) -> None:
 
 @pytest.mark.debian
 def test_deploy_revert_and_deploy_again(
-    empty: str, other: str, project: Callable[..., Sqitch]
+    empty: str, migrated: str, project: Callable[..., Sqitch]
 ) -> None:
-    migrate(other)
     sqitch = project(empty)
     assert f"+ {CODE} " in sqitch("deploy", "--verify")
-    expected = dump(other), checksums(other)
+    expected = dump(migrated), checksums(migrated)
     assert (dump(empty), checksums(empty)) == expected
     check(empty)
     assert verify(empty) == []
@@ -513,8 +532,6 @@ def test_deploy_revert_and_deploy_again(
     check(empty)
 
 
-# A program is started for each of some twenty changes, four times.
-@pytest.mark.timeout(240)
 @pytest.mark.debian
 def test_back_and_forth_one_by_one(
     empty_database: str, project: Callable[..., Sqitch], releases: Releases
@@ -524,14 +541,22 @@ def test_back_and_forth_one_by_one(
     sqitch("deploy", "--verify")
     states = [dump(empty_database)]
     names = [line.split()[1] for line in sqitch("verify").splitlines() if line.startswith("  * ")]
+
+    def run(kind: str, name: str) -> None:
+        script = sqitch.run_script(kind, name)
+        assert script.returncode == 0, (kind, name, script.stderr)
+
     for name in reversed(names[1:]):
-        sqitch("revert", "-y", "--to", f"{name}^")
+        run("revert", name)
         states.append(dump(empty_database))
-    sqitch("revert", "-y")
+    run("revert", names[0])
+    assert user_schemas(empty_database) == {"public", "sqitch"}
     for name in names:
-        sqitch("deploy", "--verify", "--to", name)
+        run("deploy", name)
+        run("verify", name)
         if name in {"code/1.0.0", "code/2.0.0"} or name < "code/1.0.0":
             assert dump(empty_database) == states[len(names) - 1 - names.index(name)], name
+    sqitch("verify")
 
 
 @pytest.mark.debian
@@ -667,8 +692,13 @@ def test_verify_finds_what_is_missing(
 
 @pytest.mark.debian
 def test_a_table_is_missed_by_its_own_change(deployed: tuple[str, Sqitch]) -> None:
-    """Whatever table is dropped, verify fails."""
+    """Whatever table is dropped, the verify script of the change that makes it fails."""
     conninfo, sqitch = deployed
+    makers = {
+        table: name
+        for name, migration in MigrationFiles.read().migrations.items()
+        for table in re.findall(r"(?m)^CREATE (?:UNLOGGED )?TABLE (\S+)", migration.text)
+    }
     tables = rows(
         conninfo,
         "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
@@ -678,7 +708,9 @@ def test_a_table_is_missed_by_its_own_change(deployed: tuple[str, Sqitch]) -> No
     for (table,) in tables:
         hidden = f"ALTER TABLE {table} RENAME TO hidden"
         execute(conninfo, hidden)
-        assert f'relation "{table}" does not exist' in sqitch.refused("verify")
+        run = sqitch.run_script("verify", f"schema/{makers[table]}")
+        assert run.returncode != 0
+        assert f'relation "{table}" does not exist' in run.stderr
         execute(
             conninfo, f"ALTER TABLE {table.split('.')[0]}.hidden RENAME TO {table.split('.')[1]}"
         )
@@ -764,21 +796,20 @@ def test_a_lock_that_is_held_is_not_waited_for_long(deployed: tuple[str, Sqitch]
 
 @pytest.mark.debian
 def test_the_next_release(
-    empty: str, other: str, project: Callable[..., Sqitch], releases: Releases
+    empty: str, migrated: str, project: Callable[..., Sqitch], releases: Releases
 ) -> None:
     first = project(empty, releases.first)
     first("deploy", "--verify")
     first_state = dump(empty), checksums(empty)
-    migrate(other, directory=releases.first)
-    assert first_state == (dump(other), checksums(other))
+    assert first_state == (dump(migrated), checksums(migrated))
 
     second = project(empty, releases.second)
     said = second("deploy", "--verify")
     assert "+ code/1.0.0 " not in said
     second_state = dump(empty), checksums(empty)
     assert "TRIGGER late AFTER UPDATE OF locale" in second_state[0]
-    migrate(other, directory=releases.second)
-    assert second_state == (dump(other), checksums(other))
+    migrate(migrated, directory=releases.second)
+    assert second_state == (dump(migrated), checksums(migrated))
     check(empty, releases.second)
     second("verify")
     second("check")
@@ -851,24 +882,23 @@ def test_verify_of_a_release_that_has_not_been_followed(
 
 @pytest.mark.debian
 def test_from_roost_to_sqitch(
-    empty: str, other: str, project: Callable[..., Sqitch], releases: Releases
+    migrated: str, other: str, project: Callable[..., Sqitch], releases: Releases
 ) -> None:
-    migrate(empty, directory=releases.first)
-    before = dump(empty), checksums(empty)
-    first = project(empty, releases.first)
+    before = dump(migrated), checksums(migrated)
+    first = project(migrated, releases.first)
     first("deploy", "--log-only")
     first("verify")
     first("check")
-    assert (dump(empty), checksums(empty)) == before
+    assert (dump(migrated), checksums(migrated)) == before
     with pytest.raises(MigrationError, match=r"sqitch manages this .*with roost adopt"):
-        migrate(empty, directory=releases.second)
-    second = project(empty, releases.second)
+        migrate(migrated, directory=releases.second)
+    second = project(migrated, releases.second)
     second("deploy", "--verify")
     second("check")
     migrate(other, directory=releases.second)
-    assert (dump(empty), checksums(empty)) == (dump(other), checksums(other))
+    assert (dump(migrated), checksums(migrated)) == (dump(other), checksums(other))
     with pytest.raises(MigrationError, match=r"sqitch manages this .* 9003\..* with roost adopt"):
-        migrate(empty, directory=releases.second)
+        migrate(migrated, directory=releases.second)
 
 
 @pytest.mark.debian

@@ -25,6 +25,7 @@ from tests.support import (
     Postgres15,
     administrator,
     client_program,
+    migrated_database,
     new_database,
     running,
 )
@@ -59,12 +60,14 @@ def tap_database(request: pytest.FixtureRequest) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         if request.param == "DATABASE_URL":
             conninfo = stack.enter_context(scratch_database(DATABASE_URL or ""))
+            migrate(conninfo)
         elif request.param == "PG_BIN":
             server = stack.enter_context(running(NamedPostgres))
             conninfo = stack.enter_context(new_database(server))
+            migrate(conninfo)
         else:
-            conninfo = stack.enter_context(new_database(request.getfixturevalue(request.param)))
-        migrate(conninfo)
+            server = request.getfixturevalue(request.param)
+            conninfo = stack.enter_context(migrated_database(server))
         load_pgtap(conninfo)
         yield conninfo
 
@@ -208,7 +211,9 @@ def test_a_failure_shows_its_diagnostics(tap_database: str, folder: Path) -> Non
     assert re.search(r"#\s+have: 1\n#\s+want: 2", failures)
 
 
+# On one server: pg_prove starts the same psql as `run_sql`, and each file passes on both above.
 @pytest.mark.debian
+@pytest.mark.parametrize("tap_database", SERVERS[:1], indirect=True)
 def test_pg_prove(tap_database: str, folder: Path) -> None:
     run = pg_prove(tap_database, TESTS)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -14,9 +14,8 @@ import psycopg
 import pytest
 
 from roost.database.embedded import EmbeddedPostgres
-from roost.database.migrations import migrate
 from tests.debian import DebianPostgres
-from tests.support import REPOSITORY, new_database, running
+from tests.support import REPOSITORY, migrated_database, running
 
 BIN = Path(sys.executable).parent
 
@@ -190,8 +189,7 @@ def debian_postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture
 def checked_database(debian_postgres: EmbeddedPostgres) -> Iterator[str]:
     """A migrated database with plpgsql_check in a schema of its own."""
-    with new_database(debian_postgres) as conninfo:
-        migrate(conninfo)
+    with migrated_database(debian_postgres) as conninfo:
         with psycopg.connect(conninfo) as connection:
             connection.execute("CREATE SCHEMA checks")
             connection.execute("CREATE EXTENSION plpgsql_check SCHEMA checks")

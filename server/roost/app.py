@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from roost.auth.handlers import Auth
+from roost.auth.passwords import Passwords
 from roost.database.catalogue import load_catalogue
 from roost.database.listener import Listener
 from roost.database.pipeline import Multiplexer
@@ -198,7 +199,11 @@ async def _health(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, conninfo: str, link: HostLink | None = None
+    settings: Settings,
+    conninfo: str,
+    link: HostLink | None = None,
+    *,
+    passwords: Passwords | None = None,
 ) -> AsyncIterator[web.Application]:
     """The whole server as an aiohttp application, with everything open that it needs.
 
@@ -207,6 +212,7 @@ async def open_app(
 
     conninfo -- libpq connection string of a migrated database
     link -- to the hub of this host, for one worker of several: what a host does once is done there
+    passwords -- other parameters than RFC 9106's; closed with the rest
     Raises DatabaseUnavailable when the database does not answer.
     """
     async with AsyncExitStack() as stack:
@@ -228,7 +234,13 @@ async def open_app(
         )
         multiplexer.on_touched = relay.wake
         rpc = Rpc(multiplexer, await load_catalogue(multiplexer), tokens)
-        auth = await Auth.open(multiplexer, tokens, settings, catalogue=lambda: rpc.catalogue)
+        auth = await Auth.open(
+            multiplexer,
+            tokens,
+            settings,
+            catalogue=lambda: rpc.catalogue,
+            passwords=passwords,
+        )
         stack.callback(auth.close)
 
         metrics = Metrics(

@@ -17,7 +17,7 @@ from roost.database.migration_files import MigrationFiles
 from roost.database.migrations import check, migrate, rollback
 from roost.database.verification import verify
 from tests.migrating import add_next_release, checksums, dump, rows
-from tests.support import new_database
+from tests.support import migrated_database, new_database
 
 RELEASES = list(MigrationFiles.read().releases)
 
@@ -72,8 +72,7 @@ def test_from_a_release_and_back(server: EmbeddedPostgres, empty: str, version: 
     before = contents(empty, columns)
     assert [table for table, found in before.items() if not found] == [], "these are not filled"
 
-    with new_database(server) as fresh:
-        migrate(fresh)
+    with migrated_database(server) as fresh:
         for _ in range(2):
             migrate(empty)
             assert dump(empty) == dump(fresh)
@@ -86,24 +85,23 @@ def test_from_a_release_and_back(server: EmbeddedPostgres, empty: str, version: 
             assert contents(empty, columns) == before
 
 
-def test_to_a_next_release_and_back(server: EmbeddedPostgres, empty: str, files: Path) -> None:
+def test_to_a_next_release_and_back(server: EmbeddedPostgres, migrated: str, files: Path) -> None:
     """With what a release may bring: a column, a table, an index, functions and triggers."""
-    migrate(empty)
     newest = list(MigrationFiles.read().releases)[-1]
-    columns = fill(empty, newest)
-    before, of_release = contents(empty, columns), dump(empty)
+    columns = fill(migrated, newest)
+    before, of_release = contents(migrated, columns), dump(migrated)
     add_next_release(files)
     with new_database(server) as fresh:
         migrate(fresh, directory=files)
         for _ in range(2):
-            migrate(empty, directory=files)
-            assert dump(empty) == dump(fresh)
-            assert checksums(empty) == checksums(fresh)
-            assert contents(empty, columns) == before
-            rollback(empty, directory=files, to="9.0.0")
-            assert dump(empty) == of_release
-            assert contents(empty, columns) == before
-    assert verify(empty) == []
+            migrate(migrated, directory=files)
+            assert dump(migrated) == dump(fresh)
+            assert checksums(migrated) == checksums(fresh)
+            assert contents(migrated, columns) == before
+            rollback(migrated, directory=files, to="9.0.0")
+            assert dump(migrated) == of_release
+            assert contents(migrated, columns) == before
+    assert verify(migrated) == []
 
 
 def test_each_release_has_its_data() -> None:

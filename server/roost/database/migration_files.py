@@ -9,6 +9,7 @@ The folder db: what there is to apply, whether it is well-formed, and what earli
     db/releases/<version>.sha256       its migrations, for `sha256sum -c` in the folder db
 """
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,10 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 import sqlparse
+
+# A run looks into each text some ten times. To tell what is quoted in it, and where its statements
+# end, takes longer than all else that the run does outside the database.
+_once: Final = functools.lru_cache(maxsize=4096)
 
 
 class MigrationError(Exception):
@@ -79,16 +84,7 @@ class Repeatable:
         `TRIGGER name ON roost.table` with nothing. A function whose value differs cannot be
         replaced, and has to be dropped first.
         """
-        code = outside_quotes(self.text)
-        found = {
-            f"FUNCTION {match[1]}": hashlib.md5(
-                " ".join(_COMMENT.sub("", self.text[slice(*match.span(2))]).split()).encode(),
-                usedforsecurity=False,
-            ).hexdigest()
-            for match in _FUNCTION.finditer(code)
-        }
-        found.update({f"TRIGGER {name} ON {table}": "" for name, table in _TRIGGER.findall(code)})
-        return found
+        return dict(_objects_in(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +188,27 @@ def make_way(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     return statements
 
 
+@_once
+def _objects_in(text: str) -> Mapping[str, str]:
+    code = outside_quotes(text)
+    found = {
+        f"FUNCTION {match[1]}": hashlib.md5(
+            " ".join(_COMMENT.sub("", text[slice(*match.span(2))]).split()).encode(),
+            usedforsecurity=False,
+        ).hexdigest()
+        for match in _FUNCTION.finditer(code)
+    }
+    found.update({f"TRIGGER {name} ON {table}": "" for name, table in _TRIGGER.findall(code)})
+    return found
+
+
 def split_statements(text: str) -> list[Statement]:
     """As yoyo splits them, so that both send the same; without the comments before them."""
+    return list(_statements_in(text))
+
+
+@_once
+def _statements_in(text: str) -> tuple[Statement, ...]:
     found = []
     at = 0
     for part in sqlparse.split(text):
@@ -203,9 +218,10 @@ def split_statements(text: str) -> list[Statement]:
             begin = at + len(part) - len(code)
             found.append(Statement(text.count("\n", 0, begin) + 1, code))
         at += len(part)
-    return found
+    return tuple(found)
 
 
+@_once
 def outside_quotes(text: str) -> str:
     """The text with strings, quoted bodies and line comments blanked out, of the same length."""
     return _QUOTED.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
