@@ -108,7 +108,7 @@ class Client:
 async def serving(conninfo: str, **settings: Any) -> AsyncIterator[Client]:
     """Serves a database on a free port of the loopback; gives a client that is not signed in."""
     async with (
-        open_app(Settings(port=0, **settings), conninfo, Passwords(CHEAP)) as app,
+        open_app(Settings(port=0, **settings), conninfo, passwords=Passwords(CHEAP)) as app,
         aiohttp.ClientSession() as http,
     ):
         runner = web.AppRunner(
