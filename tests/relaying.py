@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from roost.realtime.relay import Relay
 from roost.responses import error_response
 from roost.settings import Settings
 from roost.tokens import AccessTokens
+from tests.support import connect
 
 SECRET = "0123456789abcdef0123456789abcdef"
 VSN = {Version.V1: "1.0.0", Version.V2: "2.0.0"}
@@ -156,6 +158,12 @@ class Database:
                 person.user_id,
             )
             return await self.publish(topic, event="participant.added")
+
+    async def newest(self) -> dict[str, int]:
+        """Offsets of all conversations."""
+        return dict(
+            await self.run("SELECT 'conversation:' || id, last_seq FROM roost.conversations")
+        )
 
     async def broadcast(self, topic: str, payload: str = "{}", event: str = "typing") -> None:
         await self.run("SELECT realtime.broadcast(%s, %s, %s)", topic, event, payload)
@@ -394,6 +402,29 @@ async def running_node(conninfo: str, **settings: Any) -> AsyncIterator[Node]:
         await listening.wait()
         await stack.enter_async_context(node.closing)
         yield node
+
+
+async def write_openly(database: str, topics: list[str], last: str) -> None:
+    """Publishes in transactions that stay open for a while, in savepoints some of which are rolled
+    back, and ends each topic with the event `last`.
+    """
+    async with await connect(database) as connection:
+        writer = Database(connection)
+        for _ in range(60):
+            async with connection.transaction():
+                # Its id may be older than of what is committed before it publishes.
+                await writer.run("SELECT pg_current_xact_id()")
+                await asyncio.sleep(random.random() / 50)
+                # In one order, as everybody locks several of them.
+                for topic in sorted(random.sample(topics, 2)):
+                    with contextlib.suppress(psycopg.Rollback):
+                        async with connection.transaction() as savepoint:
+                            await writer.publish(topic)
+                            if random.random() < 1 / 4:
+                                raise psycopg.Rollback(savepoint)
+                await asyncio.sleep(random.random() / 50)
+        for topic in topics:
+            await writer.publish(topic, event=last)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

@@ -37,7 +37,8 @@ async def ada(db: Database) -> Person:
 
 async def cursors(db: Database, person: Person) -> dict[str, int]:
     rows = await db.run(
-        "SELECT topic, acknowledged FROM roost.device_cursors WHERE device_id = %s",
+        "SELECT topic, acknowledged FROM roost.device_cursors"
+        " WHERE device_id = %s AND acknowledged IS NOT NULL",
         person.device_id,
     )
     return dict(rows)
@@ -98,17 +99,78 @@ async def test_an_inbox_comes_back_to_what_was_acknowledged_of_each_topic(
     await phone.ws.close()
     await db.publish(second)
 
-    phone = await (await node.phone(ada)).joined(ada.inbox, replay={"acknowledged": True})
-    events = await phone.events(3)
-    assert {(event["meta"].get("topic"), event["meta"]["offset"]) for event in events} == {
-        (None, 2),
-        (first, 2),
-        (second, 2),
+    # Of the third it has said nothing: all that has come since it first joined.
+    for _ in range(2):
+        phone = await (await node.phone(ada)).joined(ada.inbox, replay={"acknowledged": True})
+        assert await places(phone, 4) == {(None, 2), (first, 2), (second, 2), (third, 1)}
+        await phone.is_answered()
+        await phone.ws.close()
+
+
+async def places(phone: Phone, number: int) -> set[tuple[str | None, int]]:
+    return {
+        (event["meta"].get("topic"), event["meta"]["offset"])
+        for event in await phone.events(number)
     }
-    # Of the third it has said nothing: from now.
-    await db.publish(third)
-    (event,) = await phone.events(1)
-    assert (event["meta"]["topic"], event["meta"]["offset"]) == (third, 2)
+
+
+async def test_a_device_that_acknowledges_comes_back_to_what_was_silent(
+    node: Node, db: Database, ada: Person
+) -> None:
+    """From the join on, not from the acknowledgement, and whichever topics that names."""
+    silent, late, heard = [f"conversation:{await db.conversation(ada)}" for _ in range(3)]
+    await db.publish_many(silent, 5)
+    phone = await (await node.phone(ada)).joined(ada.inbox)
+    for topic in (late, heard):
+        await db.publish(topic)
+        await phone.events(1)
+    assert await acknowledge(phone, ada.inbox, topics={heard: 1}) == OK
+    assert await cursors(db, ada) == {heard: 1}
+    assert await db.run("SELECT topic FROM roost.device_cursors WHERE heard_since IS NOT NULL") == [
+        (ada.inbox,)
+    ]
+    await phone.ws.close()
+    for topic in (silent, heard, ada.inbox):
+        await db.publish(topic)
+    for wanted in (
+        {(silent, 6), (late, 1), (None, 1), (heard, 2)},
+        # What it says now does not move where the others begin.
+        {(silent, 6), (late, 1), (None, 1)},
+    ):
+        phone = await (await node.phone(ada)).joined(ada.inbox, replay={"acknowledged": True})
+        assert await places(phone, len(wanted)) == wanted
+        await phone.is_answered()
+        assert await acknowledge(phone, ada.inbox, topics={heard: 2}) == OK
+        await phone.ws.close()
+
+
+async def test_an_acknowledgement_by_a_call_says_where_the_device_joined(
+    client: Client,
+) -> None:
+    ada, grace = await client.sign_up(), await client.sign_up()
+    said, silent = [await ada.open_conversation(grace) for _ in range(2)]
+
+    async def join(**replay: Any) -> tuple[Phone, dict[str, Any]]:
+        ws = await ada.http.ws_connect(f"{ada.url}/realtime/v1/websocket?vsn=2.0.0")
+        phone = Phone(ws, Version.V2, None)
+        payload = join_payload(ada.token, **({"replay": replay} if replay else {}))
+        reply = await phone.reply(
+            await phone.send(f"realtime:user:{ada.user_id}", "phx_join", payload)
+        )
+        assert reply["status"] == "ok", reply
+        return phone, reply["response"]
+
+    phone, joined = await join()
+    await phone.ws.close()
+    for conversation_id in (said, silent):
+        await grace.ask("send_message", conversation_id=conversation_id, content={"text": "x"})
+    topics = {f"conversation:{said}": 1}
+    assert await ada.ask("acknowledge_events", positions=topics, resume=joined["resume"])
+    phone, _ = await join(acknowledged=True)
+    # The acknowledgement has made a receipt.
+    assert await places(phone, 2) == {(f"conversation:{silent}", 1), (f"conversation:{said}", 2)}
+    await phone.is_answered()
+    await phone.ws.close()
 
 
 async def test_acknowledgements_that_make_no_sense(node: Node, db: Database, ada: Person) -> None:

@@ -288,6 +288,69 @@ async def test_what_is_too_deep_is_refused(node: Node, ada: Person) -> None:
     await phone.is_answered()
 
 
+@pytest.mark.parametrize(
+    ("limit", "keys", "details"),
+    [
+        ("MOST_METAS", "ab", "2 are tracked in the topic."),
+        ("MOST_METAS_OF_KEY", "aa", "2 are tracked under the key."),
+        ("MOST_TOPIC_BYTES", "ab", None),
+    ],
+)
+async def test_a_topic_has_room_for_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+    node: Node,
+    ada: Person,
+    limit: str,
+    keys: str,
+    details: str | None,
+) -> None:
+    monkeypatch.setattr(presence, limit, 80 if details is None else 2)
+    phones = [await node.phone(ada) for _ in range(3)]
+    refs = [
+        (await join(phone, ada.inbox, key, enabled=False))[0]
+        for phone, key in zip(phones, keys + keys[0], strict=True)
+    ]
+    for phone, ref in zip(phones[:2], refs[:2], strict=True):
+        assert (await phone.reply(await track(phone, ada.inbox, ref, {"n": 1})))["status"] == "ok"
+    reply = await phones[2].reply(await track(phones[2], ada.inbox, refs[2], {"n": 1}))
+    assert reply["response"]["code"] == "TooManyPresences"
+    assert details in (None, reply["response"]["details"])
+    assert reply["response"]["hint"]
+    # In place of what was tracked there is room, and for another one when one has gone.
+    again = await phones[0].reply(await track(phones[0], ada.inbox, refs[0], {"n": 2}))
+    assert (again["status"] == "ok") is (details is not None)
+    await phones[1].reply(await untrack(phones[1], ada.inbox, refs[1]))
+    reply = await phones[2].reply(await track(phones[2], ada.inbox, refs[2], {"n": 1}))
+    assert reply["status"] == "ok"
+
+
+async def test_what_has_gone_while_the_database_is_away_takes_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database, ada: Person
+) -> None:
+    monkeypatch.setattr(presence, "MOST_GONE", 3)
+    async with running_node(database) as here, running_node(database) as there:
+        watching, stays = await here.phone(ada), await there.phone(ada)
+        await join(watching, ada.inbox)
+        watcher = Watcher(watching)
+        ref, _ = await join(stays, ada.inbox, "a", enabled=False)
+        await stays.reply(await track(stays, ada.inbox, ref, {"n": 0}))
+        phones = [await there.phone(ada) for _ in range(8)]
+        for phone in phones:
+            phone_ref, _ = await join(phone, ada.inbox, "b", enabled=False)
+            await phone.reply(await track(phone, ada.inbox, phone_ref, {"n": 1}))
+        await watcher.until({"a": [0], "b": [1] * 8})
+        of_there = there.relay._presence
+        await db.run("ALTER TABLE realtime.presences RENAME TO somewhere")
+        for phone in phones:
+            await phone.ws.close()
+        await eventually(lambda: len(of_there._members) == 1)
+        assert len(of_there._gone) <= 3
+        await db.run("ALTER TABLE realtime.somewhere RENAME TO presences")
+        await watcher.until({"a": [0]})
+        await eventually(lambda: not of_there._gone_is_lost)
+        assert await db.run("SELECT key FROM realtime.presences") == [("a",)]
+
+
 async def test_the_end_of_a_channel_untracks(node: Node, db: Database, ada: Person) -> None:
     grace, removed = await db.person(), await db.person()
     topic = f"conversation:{await db.conversation(ada, grace, removed)}"

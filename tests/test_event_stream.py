@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from roost.errors import RoostError
 from roost.realtime import event_stream, outlet, relay
 from roost.realtime.event_stream import Positions
 from roost.settings import Settings
-from tests.relaying import Database, Node, Person, eventually, running_node
+from tests.relaying import Database, Node, Person, eventually, running_node, write_openly
 from tests.serving import Client
 from tests.support import connect
 
@@ -161,17 +162,141 @@ async def test_an_inbox_is_resumed_exactly(node: Node, db: Database, ada: Person
     assert sorted(last_id.split(",")[1:]) == sorted([f"{first}=2", f"{second}=1"])
     for topic in (first, second, third, ada.inbox):
         await db.publish(topic)
-    # Of the third one nothing has come, so nothing is known: it goes on from now.
+    # Of the third one nothing had come: all that has come since is new.
     async with streaming(node, ada, ada.inbox, last_id) as stream:
-        events = await stream.events(3)
-        assert {(event["meta"].get("topic"), event["meta"]["offset"]) for event in events} == {
-            (first, 3),
-            (second, 2),
-            (None, 2),
-        }
+        assert await places(stream, 4) == {(first, 3), (second, 2), (third, 1), (None, 2)}
         await db.publish(third)
-        (event,) = await stream.events(1)
-        assert (event["meta"]["topic"], event["meta"]["offset"]) == (third, 2)
+        assert await places(stream, 1) == {(third, 2)}
+
+
+async def places(stream: Stream, number: int) -> set[tuple[str | None, int]]:
+    return {
+        (event["meta"].get("topic"), event["meta"]["offset"])
+        for event in await stream.events(number)
+    }
+
+
+async def test_a_stream_that_is_cut_before_its_first_event_has_missed_nothing(
+    node: Node, db: Database, ada: Person
+) -> None:
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(3)]
+    await db.publish_many(topics[0], 5)
+    async with streaming(node, ada, ada.inbox) as stream:
+        last_id = stream.last_id
+    for topic in topics:
+        await db.publish(topic)
+    # Nor is one that is cut again before anything has come.
+    for _ in range(2):
+        async with streaming(node, ada, ada.inbox, last_id) as stream:
+            last_id = stream.last_id
+    async with streaming(node, ada, ada.inbox, last_id) as stream:
+        assert await places(stream, 1) < {(topics[0], 6), (topics[1], 1), (topics[2], 1)}
+        last_id = stream.last_id
+    # The id of one of three says where the others are, too.
+    async with streaming(node, ada, ada.inbox, last_id) as stream:
+        assert len(await places(stream, 2)) == 2
+        await db.publish(topics[0])
+        assert await places(stream, 1) == {(topics[0], 7)}
+        last_id = stream.last_id
+    async with streaming(node, ada, ada.inbox, last_id) as stream:
+        await db.publish(topics[1])
+        assert await places(stream, 1) == {(topics[1], 2)}
+
+
+async def test_an_id_that_gets_long_is_made_short_again(
+    monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person
+) -> None:
+    monkeypatch.setattr(event_stream, "RENEWED_POSITIONS", 2)
+    monkeypatch.setattr(event_stream, "RENEW_SECONDS", 0.0)
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(5)]
+    async with streaming(node, ada, ada.inbox) as stream:
+        first_id = stream.last_id
+        for topic in topics[:2]:
+            await db.publish(topic)
+            await stream.events(1)
+        assert stream.last_id.count(",") == 2
+        # An id of its own, without a message.
+        while not (line := await stream.line()).startswith("id: "):
+            pass
+        last_id = line.removeprefix("id: ").strip()
+        assert "," not in last_id
+        assert last_id.split("@")[1] != first_id.split("@")[1]
+    for topic in topics:
+        await db.publish(topic)
+    async with streaming(node, ada, ada.inbox, last_id) as stream:
+        assert await places(stream, 5) == {
+            *((topic, 2) for topic in topics[:2]),
+            *((topic, 1) for topic in topics[2:]),
+        }
+
+
+async def test_a_stream_that_is_cut_while_it_catches_up_with_many_topics(
+    monkeypatch: pytest.MonkeyPatch, node: Node, db: Database, ada: Person
+) -> None:
+    """More than an id can name: those that it does not name are still where they were."""
+    monkeypatch.setattr(event_stream, "MOST_POSITIONS", 2)
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(4)]
+    async with streaming(node, ada, ada.inbox) as stream:
+        last_id = stream.last_id
+    for topic in topics:
+        await db.publish(topic)
+    heard = set()
+    for number in (1, 1, 2):
+        async with streaming(node, ada, ada.inbox, last_id) as stream:
+            heard |= await places(stream, number)
+            last_id = stream.last_id
+            assert "*" not in last_id
+    assert heard == {(topic, 1) for topic in topics}
+    async with streaming(node, ada, ada.inbox, last_id) as stream:
+        await db.publish(topics[0])
+        assert await places(stream, 1) == {(topics[0], 2)}
+
+
+async def test_nothing_is_lost_or_doubled_whenever_a_stream_is_cut(
+    monkeypatch: pytest.MonkeyPatch, database: str, db: Database, ada: Person
+) -> None:
+    """With writers whose transactions stay open for a while, in savepoints too, and ids that are
+    made short again and again.
+    """
+    monkeypatch.setattr(event_stream, "RENEWED_POSITIONS", 3)
+    monkeypatch.setattr(event_stream, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(relay, "SWEEP_SECONDS", 0.02)
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(24)]
+    last = "conversation.last"
+
+    async def read(node: Node) -> None:
+        at: dict[str, int] = {}
+        finished: set[str] = set()
+        last_id = None
+        while len(finished) < len(topics):
+            before = await db.newest()
+            async with streaming(node, ada, ada.inbox, last_id) as stream:
+                if last_id is None:
+                    after = await db.newest()
+                    begun = {topic: (before[topic], after[topic]) for topic in topics}
+                for _ in range(random.randrange(0, 40)):
+                    if len(finished) == len(topics):
+                        break
+                    (event,) = await stream.events(1)
+                    assert event["event"] in ("note.made", last), event
+                    topic, offset = event["meta"]["topic"], event["meta"]["offset"]
+                    if topic in at:
+                        assert offset == at[topic] + 1
+                    else:
+                        least, most = begun[topic]
+                        assert least < offset <= most + 1
+                    at[topic] = offset
+                    if event["event"] == last:
+                        finished.add(topic)
+                last_id = stream.last_id
+                assert "*" not in last_id
+
+    async with running_node(database) as node, asyncio.TaskGroup() as group:
+        for start in range(0, len(topics), 6):
+            for _ in range(2):
+                group.create_task(write_openly(database, topics[start : start + 6], last))
+        for _ in range(3):
+            group.create_task(read(node))
 
 
 async def test_an_id_that_would_be_too_long_says_that_it_is_not_whole(
@@ -184,6 +309,10 @@ async def test_an_id_that_would_be_too_long_says_that_it_is_not_whole(
             await db.publish(topic)
             await stream.events(1)
         last_id = stream.last_id
+        # Soon there is a short one again.
+        while not (line := await stream.line()).startswith("id: "):
+            pass
+        assert "," not in line
     assert last_id.endswith(f",{topics[1]}=1,{topics[2]}=1,*")
     async with streaming(node, ada, ada.inbox, last_id) as stream:
         (event,) = await stream.events(1)
@@ -195,12 +324,15 @@ async def test_an_id_that_would_be_too_long_says_that_it_is_not_whole(
 
 def test_ids_read_back_as_they_were_written() -> None:
     for positions in (
-        Positions("c0ffee", 0, {}, True),
-        Positions("c0ffee", 2**63 - 1, {"conversation:1": 7, "user:a b": 0}, True),
-        Positions("e", 1, {"a:b:c": 2}, False),
+        Positions("c0ffee", 0, None, {}, True),
+        Positions("c0ffee", 2**63 - 1, "7", {"conversation:1": 7, "user:a b": 0}, True),
+        Positions("e", 1, "9.3.4", {"a:b:c": 2}, False),
     ):
         assert Positions.read(str(positions)) == positions
-    for malformed in ("", "1", "a:", "a:-1", "a:1,", "a:1,b", "a:1,b:c=x", f"a:{2**63}", "a:1,*,*"):
+    for malformed in (
+        *("", "1", "a:", "a:-1", "a:1,", "a:1,b", "a:1,b:c=x", f"a:{2**63}", "a:1,*,*"),
+        *("a:1@", "a:1@x", "a:1@1.", "a:1@.1", f"a:1@{10**18}", "a:1@1" + 17 * ".1"),
+    ):
         with pytest.raises(RoostError, match="Last-Event-ID"):
             Positions.read(malformed)
 

@@ -20,6 +20,7 @@ from tests.relaying import (
     eventually,
     join_payload,
     running_node,
+    write_openly,
 )
 from tests.serving import Client
 from tests.support import connect
@@ -187,6 +188,254 @@ async def test_an_inbox_is_resumed_from_the_offsets_of_its_topics(
     events = await phone.events(3)
     assert sorted(map(place, events)) == sorted([(first, 4), (second, 4), (third, 4)])
     assert not any("replayed" in event["meta"] for event in events)
+
+
+class Device:
+    """A client that remembers what resuming takes: what the last reply said, and what came since.
+
+    at -- offsets by topic
+    """
+
+    def __init__(self, node: Node, person: Person) -> None:
+        self._node, self._person = node, person
+        self.at: dict[str, int] = {}
+        self.epoch: str | None = None
+        self.resume: str | None = None
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator["Device"]:
+        self.phone = await self._node.phone(self._person)
+        replay = {"epoch": self.epoch, "resume": self.resume, "topics": self.at}
+        reply = await self.phone.join(
+            self._person.inbox, **({} if self.resume is None else {"replay": replay})
+        )
+        assert reply["status"] == "ok", reply
+        said = reply["response"]
+        self.epoch, self.resume, self.at = said["epoch"], said["resume"], said["topics"]
+        try:
+            yield self
+        finally:
+            await self.phone.ws.close()
+
+    async def hears(self, *wanted: tuple[str | None, int]) -> None:
+        """The next events come from there, and there are no others."""
+        heard = set()
+        for _ in wanted:
+            (event,) = await self.phone.events(1)
+            topic, offset = place(event)
+            heard.add((topic, offset))
+            self.at[topic or self._person.inbox] = offset
+        assert heard == set(wanted)
+        await self.phone.is_answered()
+
+
+async def test_a_topic_that_was_silent_is_resumed_from_the_join(
+    node: Node, db: Database, ada: Person
+) -> None:
+    silent, heard = [f"conversation:{await db.conversation(ada)}" for _ in range(2)]
+    await db.publish_many(silent, 5)
+    await db.publish(ada.inbox)
+    device = Device(node, ada)
+    async with device.connected():
+        await db.publish(heard)
+        await device.hears((heard, 1))
+    for topic in (silent, heard, ada.inbox):
+        await db.publish(topic)
+    # Cut before any of it has come: the reply says what is on its way.
+    async with device.connected():
+        assert device.at == {silent: 5, heard: 1, ada.inbox: 1}
+    async with device.connected():
+        await device.hears((silent, 6), (heard, 2), (None, 2))
+    for _ in range(2):
+        async with device.connected():
+            assert device.at == {}
+            await db.publish(heard)
+            (event,) = await device.phone.events(1)
+            device.at[heard] = event["meta"]["offset"]
+    await db.publish(silent)
+    async with device.connected():
+        await device.hears((silent, 7))
+
+
+@pytest.mark.parametrize("way", ["transaction", "savepoint", "old transaction"])
+async def test_what_is_open_during_the_join_and_committed_later_is_not_missed(
+    database: str, node: Node, db: Database, ada: Person, way: str
+) -> None:
+    topic, busy, quiet = [f"conversation:{await db.conversation(ada)}" for _ in range(3)]
+    device = Device(node, ada)
+    async with await connect(database) as connection:
+        writer = Database(connection)
+        async with connection.transaction():
+            if way == "old transaction":
+                # Its id is smaller than those of all that is committed meanwhile.
+                await writer.run("SELECT pg_current_xact_id()")
+            elif way == "savepoint":
+                async with connection.transaction():
+                    await writer.publish(topic)
+            else:
+                await writer.publish(topic)
+            await db.publish_many(busy, 2)
+            async with device.connected():
+                # Nothing of before the join, though a transaction from before that is open.
+                await device.phone.is_answered()
+            await db.publish(busy)
+            if way == "old transaction":
+                await writer.publish(topic)
+                await writer.publish(busy)
+    wanted = [(topic, 1), (busy, 3)]
+    if way == "old transaction":
+        wanted.append((busy, 4))
+    async with device.connected():
+        await device.hears(*wanted)
+    await db.publish(quiet)
+    async with device.connected():
+        await device.hears((quiet, 1))
+
+
+async def test_many_open_transactions_are_not_missed(
+    database: str, node: Node, db: Database, ada: Person
+) -> None:
+    """More of them than a token has room for."""
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(20)]
+    device = Device(node, ada)
+    async with contextlib.AsyncExitStack() as stack:
+        for topic in topics:
+            connection = await stack.enter_async_context(await connect(database))
+            await stack.enter_async_context(connection.transaction())
+            await Database(connection).publish(topic)
+        await db.publish(ada.own_device)
+        async with device.connected():
+            await device.phone.is_answered()
+        assert device.resume is not None
+        assert device.resume.count(".") == 16
+    async with device.connected():
+        await device.hears(*((topic, 1) for topic in topics))
+
+
+async def test_nothing_is_lost_or_doubled_whenever_a_device_is_cut(
+    database: str, db: Database, ada: Person
+) -> None:
+    """With writers whose transactions are open while it joins."""
+    topics = [f"conversation:{await db.conversation(ada)}" for _ in range(24)]
+    last = "conversation.last"
+
+    async def read(node: Node) -> None:
+        device = Device(node, ada)
+        at: dict[str, int] = {}
+        finished: set[str] = set()
+        before = await db.newest()
+        after: dict[str, int] = {}
+        while len(finished) < len(topics):
+            async with device.connected():
+                after = after or await db.newest()
+                for _ in range(random.randrange(0, 40)):
+                    if len(finished) == len(topics):
+                        break
+                    (event,) = await device.phone.events(1)
+                    topic, offset = event["meta"]["topic"], event["meta"]["offset"]
+                    if topic in at:
+                        assert offset == at[topic] + 1
+                    else:
+                        assert before[topic] < offset <= after[topic] + 1
+                    device.at[topic] = at[topic] = offset
+                    if event["event"] == last:
+                        finished.add(topic)
+
+    async with running_node(database) as node, asyncio.TaskGroup() as group:
+        for start in range(0, len(topics), 6):
+            for _ in range(2):
+                group.create_task(write_openly(database, topics[start : start + 6], last))
+        for _ in range(3):
+            group.create_task(read(node))
+
+
+async def test_what_was_granted_and_not_heard_yet_is_resumed_from_there(
+    node: Node, db: Database, ada: Person, grace: Person
+) -> None:
+    added, restored = [f"conversation:{await db.conversation(ada)}" for _ in range(2)]
+    await add(db, grace, restored)
+    await db.publish_many(added, 2)
+    device = Device(node, grace)
+    async with device.connected():
+        await device.phone.is_answered()
+    await db.publish(restored)
+    # As delete_conversation and restore_conversation do it.
+    await db.publish(restored, event="conversation.deleted", revokes="everybody")
+    await db.run(
+        "SELECT realtime.publish(%s, 'conversation.restored', '{}', NULL, NULL, %s, 3)",
+        grace.inbox,
+        restored,
+    )
+    await db.publish(restored, event="conversation.restored")
+    await add(db, grace, added)
+    resume = device.resume
+    for known in ({}, {grace.inbox: 3}, {grace.inbox: 2}, {added: 3}):
+        device.at, device.resume = dict(known), resume
+        async with device.connected():
+            wanted = {(restored, 2), (restored, 3), (restored, 4), (added, 3), (None, 2), (None, 3)}
+            wanted -= {(None, 2)} if grace.inbox in known else set()
+            wanted -= {(None, 3)} if known.get(grace.inbox) == 3 else set()
+            wanted -= {(added, 3)} if added in known else set()
+            await device.hears(*wanted)
+
+
+async def test_tokens_that_are_refused(node: Node, ada: Person) -> None:
+    phone = await node.phone(ada)
+    reply = await phone.join(ada.inbox)
+    epoch, resume = reply["response"]["epoch"], reply["response"]["resume"]
+    for replay, code in (
+        ({"resume": resume}, "UnableToReplayMessages"),
+        ({"resume": 7, "epoch": epoch}, "MalformedJoin"),
+        ({"resume": "x", "epoch": epoch}, "UnableToReplayMessages"),
+        ({"resume": "0", "epoch": epoch}, "RO302"),
+        ({"resume": "7.9", "epoch": epoch}, "RO302"),
+        ({"resume": resume, "epoch": "another"}, "RO403"),
+        # Of another server.
+        ({"resume": str(10**17), "epoch": epoch}, "RO403"),
+    ):
+        phone = await node.phone(ada)
+        reply = await phone.join(ada.inbox, replay=replay)
+        assert (reply["status"], reply["response"]["code"]) == ("error", code), replay
+        await phone.is_answered()
+
+
+async def test_a_token_ends_behind_what_is_certain_to_be_on_disk(db: Database) -> None:
+    """After a crash, ids behind the last commit may be given out again, and to events."""
+    await db.run("CREATE TABLE something ()")
+    ((committed,),) = await db.run("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    for _ in range(3):
+        async with db.connection.transaction(force_rollback=True):
+            await db.run("SELECT pg_current_xact_id()")
+    ((token, end),) = await db.run(
+        "SELECT realtime.snapshot_token(), pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+    )
+    assert int(token) == committed < end
+
+
+async def test_a_token_is_good_for_as_long_as_events_are_kept(
+    node: Node, db: Database, ada: Person
+) -> None:
+    """Of a topic in which nothing has come since, all may be gone; of another nothing may be."""
+    silent, lost = [f"conversation:{await db.conversation(ada)}" for _ in range(2)]
+    for topic in (silent, lost, ada.inbox):
+        await db.publish_many(topic, 2)
+    device = Device(node, ada)
+    async with device.connected():
+        pass
+    await db.publish_many(lost, 2)
+    await db.run("DELETE FROM realtime.events WHERE (topic, event_offset) <> (%s, 4)", lost)
+    async with device.connected():
+        (event,) = await device.phone.events(1)
+        assert event["event"] == "must_refetch"
+        assert (event["payload"]["topic"], event["payload"]["offset"]) == (lost, 4)
+        await device.phone.is_answered()
+    # It has not taken that in, so it is told again.
+    async with device.connected():
+        (event,) = await device.phone.events(1)
+        device.at[lost] = event["payload"]["offset"]
+    async with device.connected():
+        await db.publish(silent)
+        await device.hears((silent, 3))
 
 
 async def test_what_is_gone_of_a_topic_is_said_and_the_others_go_on(

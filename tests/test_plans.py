@@ -217,6 +217,9 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         f"SELECT api.list_messages('{CONVERSATION}', after_seq => 10000)",
         "SELECT api.list_conversations()",
         f"SELECT realtime.join_topic('conversation:{CONVERSATION}', 100)",
+        f"SELECT realtime.join_topic('user:{USER}', p_resume => realtime.snapshot_token())",
+        f"SELECT realtime.offset_in_snapshot('conversation:{CONVERSATION}',"
+        " realtime.read_snapshot_token(realtime.snapshot_token()))",
         f"SELECT * FROM realtime.read_events("
         f"ARRAY['conversation:{CONVERSATION}', 'user:{USER}'], ARRAY[19990, 0], 100)",
         "SELECT api.publish_event('prefix1000:one', 'saved', '{}')",

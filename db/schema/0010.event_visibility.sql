@@ -9,10 +9,14 @@ ADD COLUMN about_offset bigint,
 ADD COLUMN revokes text,
 ADD COLUMN grants_topic text,
 ADD COLUMN grants_after bigint,
-ADD COLUMN written_at timestamptz;
+ADD COLUMN written_at timestamptz,
+ADD COLUMN xid xid8;
 
--- In two steps, since a column that comes with such a default rewrites the table.
-ALTER TABLE realtime.events ALTER COLUMN written_at SET DEFAULT clock_timestamp();
+-- Apart from the columns: a default that is not constant would write every event anew to fill it in.
+-- What is there has no time to count from, and counts as older than all that has an xid.
+ALTER TABLE realtime.events
+ALTER COLUMN written_at SET DEFAULT clock_timestamp(),
+ALTER COLUMN xid SET DEFAULT pg_current_xact_id();
 
 COMMENT ON COLUMN realtime.events.written_at IS
 'When it was written, in a transaction that may have begun long before: from here on its way to the
@@ -30,3 +34,7 @@ COMMENT ON COLUMN realtime.events.grants_topic IS
 
 COMMENT ON COLUMN realtime.events.grants_after IS
 'Offset in that topic behind which they are to read, so that they miss nothing of it.';
+
+COMMENT ON COLUMN realtime.events.xid IS
+'The transaction that wrote it, never one of its savepoints: whether the event was there when a
+client joined is asked of the snapshot of its join. Empty for events from before this column.';

@@ -1,7 +1,7 @@
 -- Acknowledgements: where a device has got, what others see of it, and coming back to it.
 BEGIN;
 
-SELECT plan(42);
+SELECT plan(56);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -111,6 +111,10 @@ FROM (
         'RO302'
     )
 ) AS bad (positions, sqlstate);
+SELECT throws_ok(
+    $$ SELECT pg_temp.on_device('b', 'SELECT api.acknowledge_events(''{}'', ''x'')') $$,
+    'RO302', 'This is no place to resume from.', 'nor without a proper token'
+);
 SELECT is_empty('SELECT topic FROM roost.device_cursors', 'none of it is kept');
 
 -- What it does
@@ -188,6 +192,97 @@ SELECT is(
     'user -, conv 2',
     'what was never acknowledged goes on from now'
 );
+
+-- From which join on a device is to have what it has never acknowledged
+CREATE FUNCTION pg_temp.heard_since()
+RETURNS SETOF text
+LANGUAGE sql
+STABLE
+AS $$
+    SELECT concat_ws(
+        ' ', left(cursor.topic, 4), coalesce(cursor.acknowledged::text, '-'), cursor.heard_since
+    )
+    FROM roost.device_cursors AS cursor
+    WHERE cursor.device_id = '00000000-0000-7000-8000-0000000000db'
+    ORDER BY 1;
+$$;
+CREATE FUNCTION pg_temp.saying(p_positions text, p_resume text)
+RETURNS text
+LANGUAGE sql
+VOLATILE
+AS $$
+    SELECT pg_temp.on_device(
+        'b',
+        format(
+            'SELECT string_agg(concat_ws('' '', left(topic, 4), acknowledged), '', '')'
+            ' FROM api.acknowledge_events(%L, %L)',
+            replace(p_positions, 'grace', 'user:00000000-0000-7000-8000-00000000000b'), p_resume
+        )
+    );
+$$;
+SELECT is(pg_temp.saying('{}', '52.51'), NULL, 'said without an offset');
+SELECT results_eq(
+    'SELECT pg_temp.heard_since()', $$ VALUES ('conv 2'), ('user - 51:52:51') $$,
+    'it is kept with the inbox'
+);
+SELECT is(
+    pg_temp.on_device('b', 'SELECT count(*) FROM api.list_device_cursors()'), '1',
+    'which is not listed for that'
+);
+SELECT realtime.publish('user:00000000-0000-7000-8000-00000000000b', 'note.made', '{}')
+FROM generate_series(1, 2);
+UPDATE realtime.events AS event
+SET xid = CASE WHEN event.event_offset = 1 THEN '40' ELSE '51' END::xid8;
+DELETE FROM roost.device_cursors
+WHERE topic LIKE 'conversation:%' AND device_id = '00000000-0000-7000-8000-0000000000db';
+SELECT is(
+    pg_temp.on_device(
+        'b',
+        $$
+            SELECT string_agg(concat_ws(' ', left(topic, 4), replay_after), ', ')
+            FROM realtime.join_topic(
+                'user:00000000-0000-7000-8000-00000000000b', p_acknowledged => true
+            )
+        $$
+    ),
+    'user 1, conv 1',
+    'all that was not acknowledged goes on from there'
+);
+SELECT is(pg_temp.saying('{"grace": 2}', NULL), 'user 2', 'an offset without a token');
+SELECT is(pg_temp.saying('{"grace": 1}', '58'), 'user 2', 'a later token');
+SELECT results_eq(
+    'SELECT pg_temp.heard_since()', $$ VALUES ('user 2 51:52:51') $$, 'the first one stays'
+);
+SELECT results_eq(
+    $$
+        SELECT cursor.topic, cursor.heard_since IS NOT NULL
+        FROM roost.device_cursors AS cursor
+        WHERE cursor.device_id = '00000000-0000-7000-8000-0000000000da'
+        ORDER BY cursor.topic
+    $$,
+    $$ VALUES
+        ('conversation:00000000-0000-7000-9000-000000000001', false),
+        ('user:00000000-0000-7000-8000-00000000000a', true) $$,
+    'without one it is the first acknowledgement of the inbox'
+);
+SELECT is(pg_temp.saying('{}', '99999999999999999'), NULL, 'one of another server');
+SELECT results_eq(
+    'SELECT pg_temp.heard_since()', $$ VALUES ('user 2 51:52:51') $$, 'is passed over'
+);
+-- As if the database had been restored into another server, and not been given a new epoch.
+UPDATE roost.device_cursors
+SET heard_since = '99999999999999999:99999999999999999:'
+WHERE device_id = '00000000-0000-7000-8000-0000000000db';
+SELECT is(pg_temp.saying('{}', '53'), NULL, 'one of this server');
+SELECT results_eq(
+    'SELECT pg_temp.heard_since()', $$ VALUES ('user 2 53:53:') $$, 'takes its place'
+);
+SELECT is(
+    pg_temp.saying('{"conversation:00000000-0000-7000-9000-000000000001": 2}', '53'), 'conv 2',
+    'back to where it was'
+);
+DELETE FROM roost.device_cursors
+WHERE topic LIKE 'user:%' AND device_id = '00000000-0000-7000-8000-0000000000db';
 SELECT is(
     pg_temp.on_device(
         'a',

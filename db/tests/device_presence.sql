@@ -1,7 +1,7 @@
 -- Presence of devices, people and channels; each kind of caller, each refusal.
 BEGIN;
 
-SELECT plan(131);
+SELECT plan(133);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -491,7 +491,10 @@ FROM (
     ),
     (2, '1', '''{r1}'', ''{t:1}'', ''{k}'', ARRAY[''{}''], ''{}''', ''),
     (3, '1', '''{r4}'', ''{t:1}'', ''{k}'', ARRAY[''{}''], ''{r3,r9}''', 't:1 t:2'),
-    (4, '2', '''{r1}'', ''{t:1}'', ''{l}'', ARRAY[''{}''], ''{}''', 't:1')
+    (4, '2', '''{r1}'', ''{t:1}'', ''{l}'', ARRAY[''{}''], ''{}''', 't:1'),
+    (5, '1', '''{r7}'', ''{t:3}'', ''{k}'', ARRAY[''{}''], ''{}''', 't:3'),
+    -- All but those that stay, of this server alone.
+    (6, '1', '''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{r1,r2,r4}''', 't:3')
 ) AS batch (place, server, arguments, answer)
 ORDER BY batch.place;
 SELECT is(

@@ -2,7 +2,7 @@
 -- time, which every topic has. How rights end live is for tests/test_inbox.py.
 BEGIN;
 
-SELECT plan(26);
+SELECT plan(46);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -133,7 +133,7 @@ SELECT is(
             (SELECT jsonb_build_object('conversation:' || made.id, 4) FROM made WHERE number = 1)
         )
     ),
-    'inbox 2 0 -, 1 3 0 - gone, 3 5 0 -',
+    'inbox 2 0 -, 1 3 0 4 gone, 3 5 0 -',
     'an offset that there is not'
 );
 
@@ -156,7 +156,7 @@ SELECT is(
     format('inbox 2 0 -, 1 3 0 -, 3 5 0 %s', asked.answer),
     format('behind %s', asked.after)
 )
-FROM (VALUES (0, '0'), (1, '- gone'), (2, '2'), (5, '5')) AS asked (after, answer);
+FROM (VALUES (0, '0'), (1, '1 gone'), (2, '2'), (5, '5')) AS asked (after, answer);
 
 SELECT throws_ok(
     calling(
@@ -218,6 +218,120 @@ SELECT is(
     'inbox 6 0 5, 1 5 0 4, 2 5 4 -',
     'a restored conversation goes on behind its deletion'
 );
+
+-- By what was there at the first join: the events of an offset are of a transaction whose id is 100
+-- more, the first ones are from before there were any. Tokens have such ids, too.
+UPDATE realtime.events AS event
+SET xid = CASE WHEN event.event_offset > 1 THEN (100 + event.event_offset)::text::xid8 END;
+
+CREATE FUNCTION pg_temp.resumed(p_number integer, p_arguments text)
+RETURNS text
+LANGUAGE sql
+VOLATILE
+AS $$
+    SELECT pg_temp.call(
+        '00000000-0000-7000-8000-00000000000b',
+        format(
+            $query$
+                SELECT concat_ws(' ', joined.replay_after, CASE WHEN joined.is_gone THEN 'gone' END)
+                FROM realtime.join_topic(
+                    'user:00000000-0000-7000-8000-00000000000b', p_epoch => 'first', %s
+                ) AS joined
+                WHERE joined.topic = %L
+            $query$,
+            p_arguments,
+            coalesce(
+                (SELECT 'conversation:' || made.id FROM made WHERE made.number = p_number),
+                'user:00000000-0000-7000-8000-00000000000b'
+            )
+        )
+    );
+$$;
+
+SELECT is(
+    pg_temp.resumed(asked.number, asked.arguments),
+    asked.answer,
+    format('conversation %s: %s', asked.number, asked.arguments)
+)
+FROM (
+    VALUES
+    -- Of the inbox, 0, the device knows the first two events.
+    (0, 'p_resume => ''103''', '2'),
+    (0, 'p_resume => ''103'', p_after => 6', '6'),
+    (
+        0,
+        'p_resume => ''103'','
+        ' p_positions => ''{"user:00000000-0000-7000-8000-00000000000b": 1}''',
+        '1'
+    ),
+    -- What was restored goes on from where it was left, not from where it was restored.
+    (1, 'p_resume => ''103''', '2'),
+    (1, 'p_resume => ''104''', '3'),
+    (1, 'p_resume => ''200''', '5'),
+    -- A transaction that was open may commit behind those with greater ids.
+    (1, 'p_resume => ''200.105''', '4'),
+    (1, 'p_resume => ''200.104.105''', '3'),
+    (1, 'p_resume => ''101''', '1'),
+    -- What was added since begins there, whether the device knows of it or not.
+    (2, 'p_resume => ''103''', '4'),
+    (2, 'p_resume => ''103'', p_after => 6', '4')
+) AS asked (number, arguments, answer);
+SELECT is(
+    pg_temp.resumed(
+        1,
+        format(
+            'p_resume => ''103'', p_positions => %L',
+            (SELECT jsonb_build_object('conversation:' || made.id, 4) FROM made WHERE number = 1)
+        )
+    ),
+    '4',
+    'an offset says more'
+);
+DELETE FROM realtime.events AS event
+USING made
+WHERE event.topic = 'conversation:' || made.id AND made.number = 1 AND event.event_offset < 4;
+UPDATE realtime.events AS event
+SET grants_topic = NULL
+FROM made
+WHERE event.grants_topic = 'conversation:' || made.id AND made.number = 2;
+SELECT is(
+    pg_temp.resumed(asked.number, format('p_resume => %L', asked.token)),
+    asked.answer,
+    format('conversation %s behind %s, when the first events are gone', asked.number, asked.token)
+)
+FROM (
+    VALUES
+    (1, '105', '4'), (1, '104', '0 gone'),
+    -- Nothing is due from before they were added.
+    (2, '103', '4')
+) AS asked (number, token, answer);
+SELECT matches(
+    pg_temp.call(
+        '00000000-0000-7000-8000-00000000000a',
+        'SELECT string_agg(resume, '' '')'
+        ' FROM realtime.join_topic(''user:00000000-0000-7000-8000-00000000000a'')'
+    ),
+    '^[0-9]+([.][0-9]+)*$',
+    'a join answers a token, once'
+);
+SELECT throws_ok(
+    calling(
+        'roost_user', '00000000-0000-7000-8000-00000000000a',
+        format(
+            'SELECT realtime.join_topic(''user:00000000-0000-7000-8000-00000000000a'','
+            ' p_epoch => %L, p_resume => %L)',
+            refused.epoch, refused.token
+        )
+    ),
+    refused.sqlstate,
+    NULL,
+    format('refused: %s of %s', refused.token, refused.epoch)
+)
+FROM (
+    VALUES
+    ('first', 'x', 'RO302'), ('first', '9.8.9', 'RO302'), ('second', '9', 'RO403'),
+    ('first', '99999999999999999', 'RO403')
+) AS refused (epoch, token, sqlstate);
 
 -- By time, in any topic
 UPDATE realtime.events AS event

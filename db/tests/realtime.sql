@@ -2,7 +2,7 @@
 -- caller, each refusal. That a notification goes out at commit is for tests/test_realtime.py.
 BEGIN;
 
-SELECT plan(276);
+SELECT plan(294);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -58,8 +58,12 @@ FROM (
         ('SELECT realtime.can_join(''user:1'')', 'roost_api'),
         ('SELECT realtime.last_offset(''user:1'')', 'roost_api'),
         ('SELECT realtime.join_topic(''user:1'')', 'roost_user'),
-        ('SELECT realtime.list_inner_topics(''user:1'', NULL, NULL)', NULL),
+        ('SELECT realtime.list_inner_topics(''user:1'', NULL, NULL, NULL)', NULL),
         ('SELECT realtime.has_event(''user:1'', 1)', NULL),
+        ('SELECT realtime.snapshot_token()', 'roost_api'),
+        ('SELECT realtime.read_snapshot_token(''9'')', 'roost_api'),
+        ('SELECT realtime.offset_in_snapshot(''user:1'', ''9:9:'')', NULL),
+        ('SELECT realtime.is_in_snapshot(''9'', ''9:9:'')', NULL),
         ('SELECT realtime.read_events(''{}'', ''{}'', 1)', 'roost_gateway'),
         ('SELECT realtime.get_epoch()', 'roost_api roost_gateway'),
         ('SELECT realtime.new_epoch()', NULL),

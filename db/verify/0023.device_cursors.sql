@@ -1,6 +1,8 @@
 SET LOCAL ROLE roost_owner;
 
-SELECT device_id, topic, epoch, acknowledged, updated_at FROM roost.device_cursors WHERE false;
+SELECT device_id, topic, epoch, acknowledged, heard_since, updated_at
+FROM roost.device_cursors
+WHERE false;
 
 SELECT
     (NULL::roost.device_cursor).topic,

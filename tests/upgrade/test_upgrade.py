@@ -85,6 +85,20 @@ def test_from_a_release_and_back(server: EmbeddedPostgres, empty: str, version: 
             assert contents(empty, columns) == before
 
 
+@pytest.mark.parametrize("version", RELEASES)
+def test_events_are_not_written_anew(empty: str, version: str) -> None:
+    """There may be many: an upgrade leaves their files as they are."""
+    files = (
+        "SELECT relid::text, pg_relation_filenode(relid) FROM pg_partition_tree('realtime.events')"
+    )
+    migrate(empty, to=version)
+    fill(empty, version)
+    before = rows(empty, files)
+    assert len(before) > 1
+    migrate(empty)
+    assert set(before) <= set(rows(empty, files))
+
+
 def test_to_a_next_release_and_back(server: EmbeddedPostgres, migrated: str, files: Path) -> None:
     """With what a release may bring: a column, a table, an index, functions and triggers."""
     newest = list(MigrationFiles.read().releases)[-1]

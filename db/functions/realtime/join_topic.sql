@@ -9,7 +9,8 @@ CREATE OR REPLACE FUNCTION realtime.join_topic(
     p_positions jsonb DEFAULT NULL,
     p_since timestamptz DEFAULT NULL,
     p_limit integer DEFAULT NULL,
-    p_acknowledged boolean DEFAULT false
+    p_acknowledged boolean DEFAULT false,
+    p_resume text DEFAULT NULL
 )
 RETURNS TABLE (
     topic text,
@@ -18,7 +19,8 @@ RETURNS TABLE (
     visible_after bigint,
     replay_after bigint,
     is_gone boolean,
-    subscriptions json
+    subscriptions json,
+    resume text
 )
 LANGUAGE plpgsql
 STABLE
@@ -28,9 +30,10 @@ AS $$
 DECLARE
     v_user_id uuid := roost.require_user();
     v_epoch text;
-    v_after bigint := p_after;
+    v_after bigint := coalesce(p_after, (p_positions ->> p_topic)::bigint);
     v_asked_epoch text := p_epoch;
     v_positions jsonb := p_positions;
+    v_snapshot pg_snapshot := realtime.read_snapshot_token(p_resume);
 BEGIN
     IF NOT realtime.can_join(p_topic) THEN
         RAISE EXCEPTION USING
@@ -60,8 +63,8 @@ BEGIN
 
     -- Of the device: an offset of another log is as good as none.
     IF p_acknowledged THEN
-        SELECT cursor.acknowledged, cursor.epoch
-        INTO v_after, v_asked_epoch
+        SELECT cursor.acknowledged, cursor.epoch, cursor.heard_since
+        INTO v_after, v_asked_epoch, v_snapshot
         FROM roost.device_cursors AS cursor
         WHERE cursor.device_id = roost.current_device_id() AND cursor.topic = p_topic;
 
@@ -71,19 +74,37 @@ BEGIN
             FROM roost.device_cursors AS cursor
             WHERE cursor.device_id = roost.current_device_id()
                 AND cursor.topic <> p_topic
+                AND cursor.acknowledged IS NOT NULL
                 AND cursor.epoch = v_epoch;
         END IF;
     END IF;
 
-    replay_after := v_after;
-
-    IF (v_after IS NOT NULL OR v_positions IS NOT NULL) AND v_asked_epoch <> v_epoch THEN
+    -- A token from the future is of another server, from which the log was restored into this one.
+    IF (
+        coalesce(v_after::text, v_positions::text, v_snapshot::text) IS NOT NULL
+        AND v_asked_epoch <> v_epoch
+    ) OR pg_snapshot_xmax(v_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RO403',
             MESSAGE = 'The event log was replaced since this offset was given out.',
             DETAIL = format('Epoch now: %s', v_epoch),
             HINT = 'Read the state again, then join without an offset.';
     END IF;
+
+    IF v_after IS NULL AND v_snapshot IS NOT NULL THEN
+        -- Of a topic in which nothing has come since, all may be gone by now.
+        v_after := CASE
+            WHEN EXISTS (
+                SELECT FROM realtime.topics AS counted
+                WHERE counted.topic = p_topic
+                    AND realtime.is_in_snapshot(counted.xmin, v_snapshot)
+            )
+                THEN last_offset
+            ELSE greatest(realtime.offset_in_snapshot(p_topic, v_snapshot), visible_after)
+        END;
+    END IF;
+
+    replay_after := v_after;
 
     IF v_after < 0 OR v_after > last_offset THEN
         RAISE EXCEPTION USING
@@ -122,6 +143,8 @@ BEGIN
         WHERE newest.created_at >= p_since;
     END IF;
 
+    resume := CASE WHEN p_topic LIKE 'user:%' THEN realtime.snapshot_token() END;
+
     RETURN NEXT;
 
     IF p_topic LIKE 'user:%' THEN
@@ -131,28 +154,34 @@ BEGIN
             found.last_offset,
             v_epoch,
             found.visible_after,
-            CASE WHEN NOT found.is_gone THEN found.replay_after END,
+            found.replay_after,
             found.is_gone,
-            NULL::json
-        FROM realtime.list_inner_topics(p_topic, v_after, v_positions) AS found;
+            NULL::json,
+            NULL::text
+        FROM realtime.list_inner_topics(p_topic, v_after, v_positions, v_snapshot) AS found;
     END IF;
 END;
 $$;
 
 REVOKE ALL ON FUNCTION realtime.join_topic(
-    text, bigint, text, jsonb, timestamptz, integer, boolean
+    text, bigint, text, jsonb, timestamptz, integer, boolean, text
 ) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION realtime.join_topic(
-    text, bigint, text, jsonb, timestamptz, integer, boolean
+    text, bigint, text, jsonb, timestamptz, integer, boolean, text
 ) TO roost_user;
 
-COMMENT ON FUNCTION realtime.join_topic(text, bigint, text, jsonb, timestamptz, integer, boolean) IS
+COMMENT ON FUNCTION realtime.join_topic(
+    text, bigint, text, jsonb, timestamptz, integer, boolean, text
+) IS
 'Decides a join. Answers a row for the topic, and for an inbox one more for each topic that is heard
 in it: its newest offset, the log''s epoch, the offset up to which the caller may see nothing (0
-where they may see all), the offset to replay from (NULL for none), whether what the client lacks is
-gone, which is an error for the topic itself, and for that realtime.get_subscriptions(). p_after is
-the last offset that the client has, p_epoch the epoch that it had it from, p_positions the same for
-topics heard in the inbox: {"<topic>": offset}. p_acknowledged takes all of these from what the
-device has acknowledged. p_since and p_limit replay the newest p_limit events that are not older.
-Errors: RO101, RO401, RO402 (no such offset), RO403 (must refetch).';
+where they may see all), the offset to replay from (NULL for none), whether what the client lacks
+behind that is gone, which is an error for the topic itself, and for that
+realtime.get_subscriptions() and, of an inbox, the token of this moment. p_after is the last offset
+that the client has, p_epoch the epoch that it had it from, p_positions the same for topics heard in
+the inbox, or of the topic itself: {"<topic>": offset}, p_resume the token from which on it has
+heard them: of a topic without an offset it has what was there. p_acknowledged takes all of these
+from what the device has acknowledged. p_since and p_limit replay the newest p_limit events that are
+not older. Errors: RO101, RO302 (the token is none), RO401, RO402 (no such offset), RO403 (must
+refetch).';

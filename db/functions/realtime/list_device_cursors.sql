@@ -17,7 +17,9 @@ BEGIN
     RETURN QUERY
     SELECT cursor.topic, cursor.epoch, cursor.acknowledged, cursor.updated_at
     FROM roost.device_cursors AS cursor
-    WHERE cursor.device_id = roost.current_device_id() AND cursor.topic > v_after
+    WHERE cursor.device_id = roost.current_device_id()
+        AND cursor.topic > v_after
+        AND cursor.acknowledged IS NOT NULL
     ORDER BY cursor.topic
     LIMIT list_device_cursors.page_size;
 END;

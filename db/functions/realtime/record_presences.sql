@@ -7,7 +7,8 @@ CREATE OR REPLACE FUNCTION realtime.record_presences(
     p_topics text[],
     p_keys text[],
     p_metas text[],
-    p_gone text[]
+    p_gone text[],
+    p_kept text[] DEFAULT NULL
 )
 RETURNS text[]
 LANGUAGE plpgsql
@@ -37,6 +38,14 @@ BEGIN
         WHERE presence.server_id = p_server_id AND presence.reference = ANY(p_gone)
         RETURNING presence.topic
     ),
+    -- Apart, so that the former goes by index.
+    left_over AS (
+        DELETE FROM realtime.presences AS presence
+        WHERE p_kept IS NOT NULL
+            AND presence.server_id = p_server_id
+            AND presence.reference <> ALL(p_kept)
+        RETURNING presence.topic
+    ),
     come AS (
         INSERT INTO realtime.presences AS presence (server_id, reference, topic, key, meta)
         SELECT p_server_id, tracked.reference, tracked.topic, tracked.key, tracked.meta::json
@@ -50,6 +59,8 @@ BEGIN
     FROM (
         SELECT gone.topic FROM gone
         UNION ALL
+        SELECT left_over.topic FROM left_over
+        UNION ALL
         SELECT come.topic FROM come
     ) AS changed;
 
@@ -58,14 +69,17 @@ END;
 $$;
 
 REVOKE ALL ON FUNCTION realtime.record_presences(
-    uuid, text[], text[], text[], text[], text[]
+    uuid, text[], text[], text[], text[], text[], text[]
 ) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION realtime.record_presences(
-    uuid, text[], text[], text[], text[], text[]
+    uuid, text[], text[], text[], text[], text[], text[]
 ) TO roost_gateway;
 
-COMMENT ON FUNCTION realtime.record_presences(uuid, text[], text[], text[], text[], text[]) IS
+COMMENT ON FUNCTION realtime.record_presences(
+    uuid, text[], text[], text[], text[], text[], text[]
+) IS
 'Takes down what the clients of a server track (reference, topic, key and meta, JSON text, for each)
-and the references that are gone, and answers the topics that have changed; NULL when the server is
-unknown, which then has to beat and to record everything.';
+and the references that are gone, or, where p_kept is given, all but those too, and answers the
+topics that have changed; NULL when the server is unknown, which then has to beat and to record
+everything.';

@@ -110,16 +110,16 @@ GET_SERVER_SECRET: Final = Statement(b"SELECT roost.get_server_secret($1)")
 # --- realtime ------------------------------------------------------------------------------------
 
 JOIN_TOPIC: Final = Statement(
-    b"SELECT topic, last_offset, epoch, visible_after, replay_after, is_gone, subscriptions"
+    b"SELECT topic, last_offset, epoch, visible_after, replay_after, is_gone, subscriptions, resume"
     b" FROM realtime.join_topic($1::text, $2::bigint, $3::text, $4::jsonb,"
-    b" to_timestamp($5::double precision), $6::integer, $7::boolean)"
+    b" to_timestamp($5::double precision), $6::integer, $7::boolean, $8::text)"
 )
 
 GET_SUBSCRIPTIONS: Final = Statement(b"SELECT realtime.get_subscriptions()")
 
 ACKNOWLEDGE_EVENTS: Final = Statement(
     b"SELECT answer.number, current_setting('roost.touched', true)"
-    b" FROM (SELECT count(*) AS number FROM api.acknowledge_events($1::jsonb)) AS answer",
+    b" FROM (SELECT count(*) AS number FROM api.acknowledge_events($1::jsonb, $2::text)) AS answer",
     touches=True,
 )
 
@@ -174,7 +174,7 @@ FORGET_SERVERS: Final = Statement(
 
 RECORD_PRESENCES: Final = Statement(
     b"SELECT to_json(realtime.record_presences("
-    b"$1::uuid, $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]))"
+    b"$1::uuid, $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]))"
 )
 
 READ_PRESENCES: Final = Statement(

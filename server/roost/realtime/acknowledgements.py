@@ -97,8 +97,12 @@ class Acknowledgements:
         self._waiting: dict[str, _Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, session_id: str, positions: Mapping[str, int]) -> asyncio.Future[None]:
+    def add(
+        self, session_id: str, positions: Mapping[str, int], resume: str | None = None
+    ) -> asyncio.Future[None]:
         """Notes that a session's device has some topics up to these offsets: one or more.
+
+        resume -- the token from which on it is to have the others of its inbox
 
         Returns a future that is shared: it is done when the database knows, or has the RoostError
         that kept it from that.
@@ -111,6 +115,8 @@ class Acknowledgements:
             task.add_done_callback(self._tasks.discard)
         for topic, offset in positions.items():
             waiting.positions[topic] = max(offset, waiting.positions.get(topic, 0))
+        # The database keeps the first one, and is told it each time.
+        waiting.resume = waiting.resume or resume
         return waiting.known
 
     async def close(self, seconds: float) -> None:
@@ -128,12 +134,13 @@ class Acknowledgements:
         """Sends what a session says until it has said nothing for a while."""
         while waiting.positions:
             positions, known = waiting.take()
+            resume = None if waiting.resume is None else waiting.resume.encode()
             try:
                 for start in range(0, len(positions), MOST_TOPICS):
                     some = dict(islice(positions.items(), start, start + MOST_TOPICS))
                     await self._multiplexer.call(
                         ACKNOWLEDGE_EVENTS,
-                        (orjson.dumps(some),),
+                        (orjson.dumps(some), resume),
                         Identity(b"user", session_id.encode()),
                     )
             except RoostError as error:
@@ -154,10 +161,11 @@ class Acknowledgements:
 class _Waiting:
     """What a session has said since the last call."""
 
-    __slots__ = ("hurry", "known", "positions")
+    __slots__ = ("hurry", "known", "positions", "resume")
 
     def __init__(self) -> None:
         self.positions: dict[str, int] = {}
+        self.resume: str | None = None
         self.known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.hurry = asyncio.Event()
 

@@ -1,15 +1,21 @@
 """Server-Sent Events at GET /events/<topic>: the same rights, order and resuming without a library.
 
 An event's id is `<epoch>:<offset>`. In an inbox every topic that is heard in it has offsets of its
-own, so there the id goes on with `,<topic>=<offset>` for each of which an event has come. Browsers
-send the last id back as Last-Event-ID, and go on from there.
+own. There the id goes on with `@<token>`, which says what was there at one moment, and with
+`,<topic>=<offset>` for each of which the client has less or more than that. Browsers send the last
+id back as Last-Event-ID, and go on from there.
+
+The list grows with each topic of which an event comes. Before it gets long a new token is taken,
+and the list begins anew with what has come since.
 
 Source: "Server-sent events" of the HTML standard.
 """
 
 import asyncio
+import logging
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import orjson
@@ -19,12 +25,14 @@ from aiohttp.abc import AbstractStreamWriter
 from roost.errors import RoostError
 from roost.realtime.fanout import Channel, Ephemeral
 from roost.realtime.inbox import Inbox
-from roost.realtime.join import GREATEST_OFFSET, Replay, ask_to_join
+from roost.realtime.join import GREATEST_OFFSET, RESUME, Grant, Replay, ask_to_join, lacking
 from roost.realtime.log import Event
 from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
 from roost.realtime.protocol import chunk, server_sent_event
 from roost.realtime.refusals import must_refetch, refused, restarting, session_over, system
 from roost.tokens import Claims
+
+logger = logging.getLogger(__name__)
 
 # Proxies cut what is silent for a minute, many after half of one.
 SILENT_SECONDS: Final = 15.0
@@ -35,8 +43,15 @@ RETRY_MILLISECONDS: Final = 1_000
 # An id has to fit into a header of the next request, of some 8 KiB.
 MOST_POSITIONS: Final = 100
 
+# With so many a new token is taken: they are sent with each event. It costs as much as a join, so
+# it is tried no more often than this.
+RENEWED_POSITIONS: Final = 20
+RENEW_SECONDS: Final = 2.0
+
 _POSITION: Final = r"[a-z][a-z0-9_-]*:[^,=]+=[0-9]{1,19}"
-_ID: Final = re.compile(rf"([^:,]{{1,64}}):([0-9]{{1,19}})((?:,{_POSITION})*)(,\*)?")
+_ID: Final = re.compile(
+    rf"([^:,@]{{1,64}}):([0-9]{{1,19}})(?:@({RESUME}))?((?:,{_POSITION})*)(,\*)?"
+)
 
 
 class Positions(NamedTuple):
@@ -44,12 +59,14 @@ class Positions(NamedTuple):
 
     epoch -- of the log
     offset -- of the last event of the topic itself
-    others -- the same of topics that are heard in an inbox
+    resume -- of an inbox: the token of a moment up to which the client has all other topics
+    others -- the same as offset, of topics that are heard in an inbox
     are_all -- no others had to be left out
     """
 
     epoch: str
     offset: int
+    resume: str | None
     others: Mapping[str, int]
     are_all: bool
 
@@ -60,23 +77,34 @@ class Positions(NamedTuple):
         # Header bytes that are no UTF-8 come as surrogates.
         if match is None or not event_id.isprintable():
             raise _malformed(event_id)
-        epoch, offset, listed, left_out = match.groups()
+        epoch, offset, resume, listed, left_out = match.groups()
         others = {}
         for position in listed.split(",")[1:]:
             topic, _, after = position.rpartition("=")
             others[topic] = int(after)
         if max(int(offset), *others.values(), 0) > GREATEST_OFFSET:
             raise _malformed(event_id)
-        return cls(epoch, int(offset), others, left_out is None)
+        return cls(epoch, int(offset), resume, others, left_out is None)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the token holds for all topics that are not named. Of one that was left out the
+        client may have more.
+        """
+        return self.resume is not None and self.are_all
 
     def replay(self) -> Replay:
         """What the client is to be sent."""
-        return Replay(after=self.offset, epoch=self.epoch, positions=self.others)
+        resume = self.resume if self.can_go_on else None
+        return Replay(after=self.offset, epoch=self.epoch, positions=self.others, resume=resume)
 
     def __str__(self) -> str:
+        begin = f"{self.epoch}:{self.offset}"
+        if self.resume is not None:
+            begin = f"{begin}@{self.resume}"
         others = [f"{topic}={offset}" for topic, offset in self.others.items()]
         left_out = () if self.are_all else ("*",)
-        return ",".join((f"{self.epoch}:{self.offset}", *others, *left_out))
+        return ",".join((begin, *others, *left_out))
 
 
 def _malformed(event_id: str) -> RoostError:
@@ -95,11 +123,14 @@ class EventStream(Outlet):
         "_channel",
         "_done",
         "_epoch",
-        "_heard",
         "_is_chunked",
         "_is_open",
-        "_others_are_all",
+        "_named",
+        "_named_are_all",
         "_refusal",
+        "_renewed_at",
+        "_renewing",
+        "_resume",
         "_written_at",
     )
 
@@ -119,9 +150,13 @@ class EventStream(Outlet):
         # Why the topic has ended before there was anything to tell it with.
         self._refusal: RoostError | None = None
         self._epoch = ""
-        # Topics of the inbox that an id names, the last ones last; others may have been left out.
-        self._heard: dict[str, None] = {}
-        self._others_are_all = True
+        # The token, and the topics of the inbox of which the client may have something else than
+        # that, the last ones last; some may have been left out.
+        self._resume: str | None = None
+        self._named: dict[str, None] = {}
+        self._named_are_all = True
+        self._renewing: asyncio.Task[None] | None = None
+        self._renewed_at = -math.inf
         # Before the question, as for a WebSocket.
         self._channel = services.fanout.subscribe(self, name, None, claims)
         self._channels[f"realtime:{name}"] = self._channel
@@ -177,9 +212,14 @@ class EventStream(Outlet):
             if grant.replay_after is not None:
                 channel.cursor, channel.replay_end = grant.replay_after, grant.newest
             self._epoch = grant.epoch
-            if last is not None:
-                self._heard.update(dict.fromkeys(last.others))
-                self._others_are_all = last.are_all
+            lacks = lacking(inner)
+            if last is not None and last.can_go_on and len(lacks) > MOST_POSITIONS:
+                # The old token is exact for all that it does not know yet.
+                self._resume = last.resume
+                self._named.update(dict.fromkeys(last.others))
+            else:
+                self._resume = grant.resume
+                self._name(lacks)
             if request.version < HttpVersion11:
                 # Without chunks the body lasts as long as the connection, whatever is asked for.
                 self._is_chunked = False
@@ -187,7 +227,13 @@ class EventStream(Outlet):
             await response.prepare(request)
             # aiohttp holds the head back until something is written. The id is for who is cut off
             # before the first event; without data it makes no message.
-            begin = Positions(grant.epoch, channel.cursor, {}, True) if last is None else last
+            begin = last or Positions(
+                grant.epoch,
+                channel.cursor,
+                self._resume,
+                {name: lacks[name] for name in self._named},
+                self._named_are_all,
+            )
             await response.write(
                 b"retry: %d\nid: %b\n\n" % (RETRY_MILLISECONDS, str(begin).encode())
             )
@@ -197,11 +243,10 @@ class EventStream(Outlet):
                 return
             self._is_open = True
             if channel.topic.name.startswith("user:"):
-                channel.inbox = Inbox(self, channel)
+                channel.inbox = Inbox(self, channel, self._resume)
                 channel.inbox.open(inner, asked)
-                if not self._others_are_all:
+                if last is not None and not last.are_all:
                     self.tell_gone(channel, grant)
-                    self._others_are_all = True
         self.place(channel, channel.cursor, grant.newest)
 
     def _refuse_what_has_ended(self) -> None:
@@ -211,6 +256,11 @@ class EventStream(Outlet):
         if not self._has(self._channel):
             raise restarting()
 
+    def _end(self) -> None:
+        super()._end()
+        if self._renewing is not None:
+            self._renewing.cancel()
+
     async def close(self, code: int, why: str) -> None:  # noqa: ARG002 -- of WebSockets
         """See Outlet. Clients ask again for an answer that ends."""
         self.flush()
@@ -219,9 +269,16 @@ class EventStream(Outlet):
 
     def look_after(self, now: float) -> None:
         """See Outlet. Says something now and then, so that nobody takes the stream for dead."""
+        self._look_at_named()
         if now - self._written_at > SILENT_SECONDS:
             self._written_at = now
             self._write(b":\n\n")
+
+    def tell_gone(self, channel: Channel, grant: Grant) -> None:
+        """See Outlet. The client goes on from where it is told, and so does its next id."""
+        super().tell_gone(channel, grant)
+        if channel.carrier is not None:
+            self._name((grant.topic,))
 
     def tell_session_over(self, channel: Channel) -> None:
         """See Outlet."""
@@ -253,23 +310,76 @@ class EventStream(Outlet):
         return server_sent_event(message)
 
     def _id(self, channel: Channel, offset: int) -> str:
-        """Where the client is when it has the event of a channel with this offset.
-
-        What others have got is read from their cursors, which move when something is written.
-        """
+        """Where the client is when it has the event of a channel with this offset."""
         own, inbox = self._channel, self._channel.inbox
         if inbox is None:
             return f"{self._epoch}:{offset}"
         if channel is not own:
-            self._heard.pop(channel.topic.name, None)
-            self._heard[channel.topic.name] = None
-            if len(self._heard) > MOST_POSITIONS:
-                del self._heard[next(iter(self._heard))]
-                self._others_are_all = False
+            self._name((channel.topic.name,))
+            self._look_at_named()
+        return self._id_of(inbox, channel, offset)
+
+    def _id_of(self, inbox: Inbox, channel: Channel, offset: int) -> str:
+        """What the others have got is read from their cursors, which move when something is
+        written.
+        """
+        own = self._channel
         others = {
             name: offset if heard is channel else heard.cursor
-            for name in self._heard
+            for name in self._named
             if (heard := inbox.channels.get(name)) is not None
         }
         after = offset if channel is own else own.cursor
-        return str(Positions(self._epoch, after, others, self._others_are_all))
+        return str(Positions(self._epoch, after, self._resume, others, self._named_are_all))
+
+    # --- tokens -----------------------------------------------------------------------------------
+
+    def _name(self, names: Iterable[str]) -> None:
+        """From now on an id has the offsets of these topics, too."""
+        for name in names:
+            self._named.pop(name, None)
+            self._named[name] = None
+        while len(self._named) > MOST_POSITIONS:
+            del self._named[next(iter(self._named))]
+            self._named_are_all = False
+
+    def _look_at_named(self) -> None:
+        """Takes a new token when an id has got long, and nothing is being caught up with."""
+        now = asyncio.get_running_loop().time()
+        if (
+            self._renewing is None
+            and not self._behind
+            and (len(self._named) >= RENEWED_POSITIONS or not self._named_are_all)
+            and now - self._renewed_at >= RENEW_SECONDS
+        ):
+            self._renewed_at = now
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        """Takes a new token. From then on an id names the topics of which the client has not just
+        what was there at its moment, and is whole again.
+        """
+        channel = self._channel
+        try:
+            async with self.services.catch_up_reads:
+                grant, *inner = await ask_to_join(
+                    self.services.multiplexer, channel.claims, channel.topic.name, Replay()
+                )
+        except RoostError as error:
+            # What ends the stream comes to it in other ways.
+            logger.debug("no new token for an event stream: %s", error)
+            return
+        finally:
+            self._renewing = None
+        inbox = channel.inbox
+        if not self._has(channel) or inbox is None or grant.epoch != self._epoch:
+            return
+        newest = {heard.topic: heard.newest for heard in inner}
+        named = [name for name, heard in inbox.channels.items() if heard.cursor != newest.get(name)]
+        # What is being taken in has a cursor that is no place in the log yet.
+        if inbox.is_whole and len(named) <= MOST_POSITIONS:
+            self._resume = grant.resume
+            self._named = dict.fromkeys(named)
+            self._named_are_all = True
+            # Without data it makes no message.
+            self._write(b"id: %b\n\n" % self._id_of(inbox, channel, channel.cursor).encode())

@@ -29,17 +29,24 @@ class Inbox:
     """Of one channel that has joined user:<id>.
 
     channels -- of the topics that are heard in it, by name
+    resume -- the token from which on its client is to have everything
     """
 
-    __slots__ = ("_channel", "_granted", "_outlet", "_tasks", "channels")
+    __slots__ = ("_channel", "_granted", "_outlet", "_tasks", "channels", "resume")
 
-    def __init__(self, outlet: "Outlet", channel: Channel) -> None:
+    def __init__(self, outlet: "Outlet", channel: Channel, resume: str | None) -> None:
         self.channels: dict[str, Channel] = {}
+        self.resume = resume
         self._outlet = outlet
         self._channel = channel
         # Granted while the channel from before had not ended yet: where to begin when it does.
         self._granted: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether none of its channels waits for an answer that says where it begins."""
+        return not self._tasks
 
     def open(self, grants: list[Grant], asked: int) -> None:
         """Takes in what the database has answered; asked is of Fanout.question()."""
@@ -57,7 +64,7 @@ class Inbox:
             if event.grants_topic in self.channels:
                 self._granted[event.grants_topic] = event.grants_after
             else:
-                self._take_in(event.grants_topic, event.grants_after)
+                self._take_in(event.grants_topic, event.grants_after, event.grants_after)
 
     def end(self, channel: Channel, error: RoostError) -> None:
         """One of its channels can't go on."""
@@ -66,11 +73,12 @@ class Inbox:
         granted = self._granted.pop(name, None)
         if error.code in _GONE:
             # From where the topic is now; the answer says where that is.
-            self._take_in(name, None)
+            self._take_in(name, None, channel.cursor)
         elif error.code != _NOT_ALLOWED:
             self._outlet.fail(self._channel, error)
         elif granted is not None:
-            self._take_in(name, max(granted, channel.cursor))
+            after = max(granted, channel.cursor)
+            self._take_in(name, after, after)
 
     def forget(self, channel: Channel) -> None:
         """One of its channels ends without a word."""
@@ -95,15 +103,18 @@ class Inbox:
     def _place(self, channel: Channel, grant: Grant) -> None:
         channel.granted_at = grant.newest
         channel.visible_after = grant.visible_after
-        if grant.replay_after is None:
-            self._outlet.place(channel, grant.newest, grant.newest)
-        else:
+        if grant.replay_after is not None and not grant.is_gone:
             channel.replay_end = grant.newest
-            self._outlet.place(channel, grant.replay_after, grant.newest)
+        self._outlet.place(channel, grant.begin, grant.newest)
 
-    def _take_in(self, name: str, after: int | None) -> None:
-        """Asks for a topic; after is None where what came before is gone."""
-        task = asyncio.create_task(self._ask(self._subscribe(name), after))
+    def _take_in(self, name: str, after: int | None, has: int) -> None:
+        """Asks for a topic, to begin behind `after`; None where what follows is gone.
+
+        has -- offset up to which the client has it, until that is answered
+        """
+        channel = self._subscribe(name)
+        channel.cursor = has
+        task = asyncio.create_task(self._ask(channel, after))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -132,7 +143,8 @@ class Inbox:
                 self._outlet.fail(self._channel, error)
             elif is_heard and name in self._granted:
                 # It was granted once more behind what the database has looked at.
-                self._take_in(name, self._granted.pop(name))
+                granted = self._granted.pop(name)
+                self._take_in(name, granted, granted)
             return
         if self.channels.get(name) is not channel:
             return

@@ -1,6 +1,12 @@
-"""What a client asks for when it joins a topic, and what the database answers."""
+"""What a client asks for when it joins a topic, and what the database answers.
 
-from collections.abc import Mapping
+An inbox is resumed from the offsets of the topics that are heard in it. Of those that nothing has
+come from the client has none; what it has of them is everything up to its first join, and that is
+what the token of a join stands for (realtime.snapshot_token).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
@@ -25,6 +31,10 @@ _LATEST_TIME: Final = 253_370_764_800_000
 DEFAULT_REPLAY_LIMIT: Final = 25
 MOST_REPLAYED: Final = 1_000
 
+# How tokens look (realtime.read_snapshot_token).
+RESUME: Final = r"[0-9]{1,18}(?:\.[0-9]{1,18}){0,16}"
+_RESUME: Final = re.compile(RESUME)
+
 
 def topic_name(joined_name: str) -> str:
     """The topic behind a joined name: "realtime:user:1" joins user:1. Raises RoostError."""
@@ -45,6 +55,8 @@ class Replay:
     after -- replay the events after this offset
     epoch -- of the log that the offsets are from, where the client knows it
     positions -- in an inbox: the same for the topics that are heard in it
+    resume -- the token of the join from which on the client has heard them: what it was sent of
+        any is among the positions
     since, limit -- replay the newest `limit` events that are not older than this, in Unix time
     acknowledged -- go on from what the device has acknowledged
     """
@@ -55,6 +67,7 @@ class Replay:
     since: float | None = None
     limit: int | None = None
     acknowledged: bool = False
+    resume: str | None = None
 
 
 class Grant(NamedTuple):
@@ -64,8 +77,9 @@ class Grant(NamedTuple):
     epoch -- of the log
     visible_after -- the caller may see nothing of offsets up to this one; 0 where they may see all
     replay_after -- replay the events after this offset; None goes live at once
-    is_gone -- what the client lacks is gone
+    is_gone -- what follows that is gone: it goes live at once, too
     rules -- what the person wants to get on the device; None for everything
+    resume -- of an inbox: the token of this moment
     """
 
     topic: str
@@ -75,6 +89,23 @@ class Grant(NamedTuple):
     replay_after: int | None
     is_gone: bool
     rules: Rules | None
+    resume: str | None
+
+    @property
+    def begin(self) -> int:
+        """Offset behind which to begin to deliver."""
+        return self.newest if self.replay_after is None or self.is_gone else self.replay_after
+
+
+def lacking(grants: Iterable[Grant]) -> dict[str, int]:
+    """Of an inbox and what is heard in it, the topics of which the client lacks something, and the
+    offsets up to which it has them. Of the others it has all that the token stands for.
+    """
+    return {
+        grant.topic: grant.replay_after
+        for grant in grants
+        if grant.replay_after is not None and grant.replay_after != grant.newest
+    }
 
 
 async def ask_to_join(
@@ -94,10 +125,11 @@ async def ask_to_join(
             None if replay.since is None else repr(replay.since).encode(),
             None if replay.limit is None else b"%d" % replay.limit,
             b"t" if replay.acknowledged else b"f",
+            None if replay.resume is None else replay.resume.encode(),
         ),
         Identity(b"user", None if claims.session_id is None else claims.session_id.encode()),
     )
-    # Only replay_after and subscriptions may be NULL.
+    # Only replay_after, subscriptions and resume may be NULL.
     return [
         Grant(
             (name or b"").decode(),
@@ -107,8 +139,9 @@ async def ask_to_join(
             None if replay_after is None else int(replay_after),
             is_gone == b"t",
             Rules.read(subscriptions),
+            None if resume is None else resume.decode(),
         )
-        for name, newest, epoch, visible_after, replay_after, is_gone, subscriptions in rows
+        for name, newest, epoch, visible_after, replay_after, is_gone, subscriptions, resume in rows
     ]
 
 
@@ -164,7 +197,7 @@ def _replay(broadcast: dict[str, Any]) -> Replay:
     replay = _section(broadcast, "replay")
     if _flag(replay.get("acknowledged")):
         return Replay(acknowledged=True)
-    if replay.get("since") is not None and "after" not in replay and "topics" not in replay:
+    if replay.get("since") is not None and not replay.keys() & {"after", "topics", "resume"}:
         # As Supabase's clients send it; milliseconds.
         return Replay(
             since=_whole(replay, "since", 0, _LATEST_TIME) / 1000,
@@ -175,18 +208,22 @@ def _replay(broadcast: dict[str, Any]) -> Replay:
                 MOST_REPLAYED,
             ),
         )
+    epoch, resume = _text(replay, "epoch"), _text(replay, "resume")
+    if resume is not None and (epoch is None or not _RESUME.fullmatch(resume)):
+        raise _unable("resume is not what the reply to a join said, or is without its epoch.")
     positions = None
     if replay.get("topics") is not None:
         topics = _section(replay, "topics")
         positions = {name: _whole(topics, name, 0, GREATEST_OFFSET) for name in topics}
-    elif "after" not in replay:
+    elif "after" not in replay and resume is None:
         raise _unable(None)
     return Replay(
         after=None
-        if replay.get("after") is None and positions is not None
+        if replay.get("after") is None and not (positions is None and resume is None)
         else _whole(replay, "after", 0, GREATEST_OFFSET),
-        epoch=_text(replay, "epoch"),
+        epoch=epoch,
         positions=positions,
+        resume=resume,
     )
 
 
@@ -202,8 +239,9 @@ def _unable(details: str | None) -> Exception:
         "UnableToReplayMessages",
         "A replay begins after an offset, or at a time.",
         "Send config.broadcast.replay as {after: <offset of the last event that you have, or 0"
-        " for all>}, with the epoch that came with it, and in an inbox topics: {<topic>: <offset>};"
-        " as {acknowledged: true}, to go on from what this device has acknowledged; or as"
+        " for all>}, with the epoch that came with it, and in an inbox topics: {<topic>: <offset>}"
+        " and resume, as the reply to the join said it; as {acknowledged: true}, to go on from"
+        " what this device has acknowledged; or as"
         " {since: <milliseconds>, limit: <number>}.",
         details,
     )
@@ -216,10 +254,11 @@ def read_query(query: Mapping[str, str]) -> Replay:
         for name, value in query.items()
         if name in ("after", "since", "limit", "acknowledged")
     }
-    if not replay:
+    if not replay and "resume" not in query:
         return Replay()
-    if "epoch" in query:
-        replay["epoch"] = query["epoch"]
+    for name in ("epoch", "resume"):
+        if name in query:
+            replay[name] = query[name]
     return _replay({"replay": replay})
 
 

@@ -18,6 +18,7 @@ import itertools
 import logging
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -38,6 +39,12 @@ logger = logging.getLogger(__name__)
 # Of what a client says of itself, as JSON text.
 MOST_META_BYTES: Final = 16_384
 
+# Of what the clients of a server track in one topic, and under one key of it: each watcher is sent
+# all of that when it joins.
+MOST_METAS: Final = 5_000
+MOST_METAS_OF_KEY: Final = 100
+MOST_TOPIC_BYTES: Final = 4_194_304
+
 # Differences of a topic that come up within this time are one. Nobody sees the delay, and a room
 # that everybody enters at once is told in some messages instead of one for each and everybody.
 GATHER_SECONDS: Final = 0.01
@@ -51,6 +58,9 @@ STALE_SECONDS: Final = 0.25
 # Batches for the other servers follow each other at this distance; one has at most so many metas.
 WRITE_SECONDS: Final = 0.02
 MOST_WRITTEN: Final = 500
+# References to remove that are remembered while the database takes nothing. With more, it is told
+# which ones stay.
+MOST_GONE: Final = 10_000
 
 TOPICS_PER_READ: Final = 100
 # The safety net for a notification that never came, and for servers that died.
@@ -87,6 +97,43 @@ class Meta:
         self.reference = reference
         self.json = json
         self.is_written = False
+
+
+class _Own:
+    """What the clients of this server track in a topic.
+
+    metas -- by reference
+    """
+
+    __slots__ = ("_bytes", "_keys", "metas")
+
+    def __init__(self) -> None:
+        self.metas: dict[str, Meta] = {}
+        self._keys: Counter[str] = Counter()
+        self._bytes = 0
+
+    def add(self, meta: Meta) -> None:
+        self.metas[meta.reference] = meta
+        self._keys[meta.key] += 1
+        self._bytes += len(meta.json)
+
+    def remove(self, meta: Meta) -> None:
+        del self.metas[meta.reference]
+        self._keys[meta.key] -= 1
+        if not self._keys[meta.key]:
+            del self._keys[meta.key]
+        self._bytes -= len(meta.json)
+
+    def excess(self, meta: Meta, old: Meta | None) -> str | None:
+        """Why there is no room for one in place of an old one, None where there is."""
+        if old is None and len(self.metas) >= MOST_METAS:
+            return f"{MOST_METAS} are tracked in the topic."
+        if old is None and self._keys[meta.key] >= MOST_METAS_OF_KEY:
+            return f"{MOST_METAS_OF_KEY} are tracked under the key."
+        size = self._bytes + len(meta.json) - (0 if old is None else len(old.json))
+        if size > MOST_TOPIC_BYTES:
+            return f"{self._bytes} bytes of {MOST_TOPIC_BYTES} are tracked in the topic."
+        return None
 
 
 class Message:
@@ -206,8 +253,8 @@ class Presence:
             for number in itertools.count(1)
         )
         self._members: dict[Channel, _Member] = {}
-        # By topic and reference.
-        self._own: dict[str, dict[str, Meta]] = {}
+        # By topic.
+        self._own: dict[str, _Own] = {}
         self._watches: dict[str, _Watch] = {}
         self._changed: dict[_Watch, None] = {}
         # Channels that could not be told a difference, and get the state instead.
@@ -216,6 +263,8 @@ class Presence:
         # What the database lacks, with the topic, and references that it may still have.
         self._unwritten: dict[str, tuple[str, Meta]] = {}
         self._gone: dict[str, None] = {}
+        # They were too many: all goes that is not tracked any more.
+        self._gone_is_lost = False
         self._news = asyncio.Event()
         self._to_read = asyncio.Event()
         self._to_write = asyncio.Event()
@@ -265,16 +314,25 @@ class Presence:
             return
         if member.key is None:
             member.key = str(uuid.uuid4())
-        old = member.meta
+        name, old = channel.topic.name, member.meta
         reference = next(self._references)
         references = {"phx_ref": reference}
         if old is not None:
             references["phx_ref_prev"] = old.reference
         meta = Meta(member.key, reference, orjson.dumps({**payload, **references}))
+        own = self._own.get(name)
+        excess = None if own is None else own.excess(meta, old)
+        if excess is not None:
+            raise refused(
+                "TooManyPresences",
+                "The topic has no room for one more presence.",
+                "Try again when others have left, or track less.",
+                excess,
+            )
         # One turn of the loop: both are in one difference, and in one batch.
         if old is not None:
-            self._remove(channel.topic.name, old)
-        self._add(channel.topic.name, meta)
+            self._remove(name, old)
+        self._add(name, meta)
         member.meta, member.content = meta, content
 
     def untrack(self, channel: Channel) -> None:
@@ -305,7 +363,10 @@ class Presence:
             self._unread.pop(watch, None)
 
     def _add(self, name: str, meta: Meta) -> None:
-        self._own.setdefault(name, {})[meta.reference] = meta
+        own = self._own.get(name)
+        if own is None:
+            own = self._own[name] = _Own()
+        own.add(meta)
         self._unwritten[meta.reference] = (name, meta)
         self._to_write.set()
         watch = self._watches.get(name)
@@ -315,17 +376,24 @@ class Presence:
 
     def _remove(self, name: str, meta: Meta) -> None:
         own = self._own[name]
-        del own[meta.reference]
-        if not own:
+        own.remove(meta)
+        if not own.metas:
             del self._own[name]
         self._unwritten.pop(meta.reference, None)
         if meta.is_written:
-            self._gone[meta.reference] = None
+            self._forget((meta.reference,))
             self._to_write.set()
         watch = self._watches.get(name)
         if watch is not None and watch.others is not None:
             watch.remove(meta)
             self._announce(watch)
+
+    def _forget(self, references: Iterable[str]) -> None:
+        """The database is to remove these."""
+        self._gone.update(dict.fromkeys(references))
+        if len(self._gone) > MOST_GONE:
+            self._gone.clear()
+            self._gone_is_lost = True
 
     # --- telling ----------------------------------------------------------------------------------
 
@@ -419,7 +487,7 @@ class Presence:
         self._unwritten = {
             reference: (name, meta)
             for name, own in self._own.items()
-            for reference, meta in own.items()
+            for reference, meta in own.metas.items()
         }
         self._to_write.set()
 
@@ -468,7 +536,8 @@ class Presence:
             known = watch.others
             watch.others = others
             if known is None:
-                watch.begin({**others, **self._own.get(watch.name, {})})
+                own = self._own.get(watch.name)
+                watch.begin({**others, **({} if own is None else own.metas)})
                 for channel in watch.channels:
                     self._begin(watch, channel)
                 continue
@@ -484,7 +553,7 @@ class Presence:
         while True:
             await self._to_write.wait()
             self._to_write.clear()
-            while self._unwritten or self._gone:
+            while self._unwritten or self._gone or self._gone_is_lost:
                 pause = WRITE_SECONDS
                 try:
                     if not await self._write():
@@ -506,6 +575,10 @@ class Presence:
             del self._unwritten[reference]
         for reference in gone:
             del self._gone[reference]
+        kept = None
+        if self._gone_is_lost:
+            self._gone_is_lost = False
+            kept = text_array(itertools.chain(*(own.metas for own in self._own.values())))
         topics: bytes | None = None
         try:
             ((topics,),) = await self._multiplexer.call(
@@ -517,15 +590,18 @@ class Presence:
                     text_array(meta.key for _, meta in come.values()),
                     text_array(meta.json.decode() for _, meta in come.values()),
                     text_array(gone),
+                    kept,
                 ),
                 None,
             )
         finally:
             if topics is None:
                 # It may have been written all the same. What was untracked meanwhile is to go.
-                self._gone.update(dict.fromkeys(gone))
+                self._forget(gone)
+                self._gone_is_lost |= kept is not None
                 for reference, tracked in come.items():
-                    if reference in self._own.get(tracked[0], {}):
+                    own = self._own.get(tracked[0])
+                    if own is not None and reference in own.metas:
                         self._unwritten[reference] = tracked
         if topics is None:
             return False

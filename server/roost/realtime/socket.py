@@ -12,7 +12,7 @@ from roost.realtime.acknowledgements import is_acknowledgement, read_acknowledge
 from roost.realtime.broadcasts import Broadcaster
 from roost.realtime.fanout import Batch, Channel, Ephemeral
 from roost.realtime.inbox import Inbox
-from roost.realtime.join import JoinRequest, Replay, ask_to_join, topic_name
+from roost.realtime.join import JoinRequest, Replay, ask_to_join, lacking, topic_name
 from roost.realtime.limits import LONGEST_PAUSE, Allowance
 from roost.realtime.log import Event
 from roost.realtime.outlet import CLOSE_SECONDS, DRAINED_BYTES, Outlet, Services
@@ -295,7 +295,11 @@ class Socket(Outlet):
         if not positions:
             await self._accept(push)
             return
-        known = self.services.acknowledgements.add(channel.claims.session_id or "", positions)
+        known = self.services.acknowledgements.add(
+            channel.claims.session_id or "",
+            positions,
+            None if channel.inbox is None else channel.inbox.resume,
+        )
         if push.ref is not None:
             known.add_done_callback(lambda _known: self._answer_acknowledgement(push, known))
         # The answers come by themselves, so nothing else waits for a client that does not read.
@@ -418,19 +422,10 @@ class Socket(Outlet):
             if grant.replay_after is not None:
                 channel.replay_end = newest
                 self._counters.replays += 1
-            self._write(
-                self._reply_frame(
-                    push,
-                    {
-                        "status": "ok",
-                        "response": {
-                            "postgres_changes": [],
-                            "offset": newest,
-                            "epoch": grant.epoch,
-                        },
-                    },
-                )
-            )
+            answer = {"postgres_changes": [], "offset": newest, "epoch": grant.epoch}
+            if grant.resume is not None:
+                answer |= {"resume": grant.resume, "topics": lacking([grant, *inner])}
+            self._write(self._reply_frame(push, {"status": "ok", "response": answer}))
             self.services.presence.join(channel, request.presence)
             if request.confirm:
                 ready = {
@@ -441,7 +436,7 @@ class Socket(Outlet):
                 }
                 self._send(channel, "system", ready)
             if name.startswith("user:"):
-                channel.inbox = Inbox(self, channel)
+                channel.inbox = Inbox(self, channel, request.replay.resume or grant.resume)
                 channel.inbox.open(inner, asked)
         self.place(channel, newest if grant.replay_after is None else grant.replay_after, newest)
         await self._have_room()

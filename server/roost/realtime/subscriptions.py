@@ -7,8 +7,9 @@ import orjson
 
 from roost.realtime.log import Event
 
-# Events have few names, topics are many: so many decisions are remembered.
-MOST_REMEMBERED: Final = 1_000
+# Events have few names, and of the topics only those matter that a rule names: so many decisions
+# are remembered.
+MOST_REMEMBERED: Final = 200
 
 
 class Delivery(StrEnum):
@@ -25,14 +26,15 @@ class Rules:
     Source: realtime.get_subscriptions()
     """
 
-    __slots__ = ("_remembered", "_rules")
+    __slots__ = ("_remembered", "_rules", "_topics")
 
     def __init__(self, answer: bytes) -> None:
         self._rules: list[tuple[str | None, str | None, Delivery]] = [
             (rule["topic"], rule["event"], Delivery(rule["delivery"]))
             for rule in orjson.loads(answer)
         ]
-        self._remembered: dict[tuple[str, str], Delivery] = {}
+        self._topics = frozenset(topic for topic, _, _ in self._rules if topic is not None)
+        self._remembered: dict[tuple[str | None, str], Delivery] = {}
 
     @classmethod
     def read(cls, answer: bytes | None) -> "Rules | None":
@@ -41,7 +43,7 @@ class Rules:
 
     def decide(self, topic: str, event: str) -> Delivery:
         """What the first rule says that is about an event; without one it is delivered."""
-        key = (topic, event)
+        key = (topic if topic in self._topics else None, event)
         delivery = self._remembered.get(key)
         if delivery is None:
             delivery = next(
