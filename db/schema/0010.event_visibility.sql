@@ -12,8 +12,8 @@ ADD COLUMN grants_after bigint,
 ADD COLUMN written_at timestamptz,
 ADD COLUMN xid xid8;
 
--- Apart from the columns: a default that is not constant would write every event anew to fill it in.
--- What is there has no time to count from, and counts as older than all that has an xid.
+-- Apart from the columns: a default that is not constant would write every event anew to fill it
+-- in. What is there has no time to count from, and counts as older than all that has an xid.
 ALTER TABLE realtime.events
 ALTER COLUMN written_at SET DEFAULT clock_timestamp(),
 ALTER COLUMN xid SET DEFAULT pg_current_xact_id();

@@ -254,11 +254,8 @@ class Run:
     async def _add_conversation(self) -> None:
         """Somebody opens a conversation with others and writes some messages, of which all of them
         hear in their inboxes.
-
-        One person is left out, whose devices go on from what they have acknowledged or from the id
-        of an event: a topic that is in neither goes on from now.
         """
-        people = [*self._people[:2], *self._people[3:]]
+        people = self._people
         async with self._http.post(
             f"{self._random.choice(self._servers).url}/rpc/create_conversation",
             json={"participants": [person.user_id for person in people]},

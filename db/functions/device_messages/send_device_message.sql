@@ -65,8 +65,8 @@ BEGIN
                     HINT = 'Make a new id for a new message; send the same body to repeat one.';
             END IF;
 
-            -- Whoever sends again was not answered, perhaps because the server died right behind the
-            -- commit: then nobody has told the relays.
+            -- Whoever sends again was not answered, perhaps because the server died right behind
+            -- the commit: then nobody has told the relays.
             PERFORM realtime.wake(v_topic);
 
             RETURN roost.describe_device_message(v_stored);

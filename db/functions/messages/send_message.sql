@@ -68,8 +68,8 @@ BEGIN
                     )
                 )
             THEN
-                -- Whoever sends again was not answered, perhaps because the server died right behind
-                -- the commit: then nobody has told the relays.
+                -- Whoever sends again was not answered, perhaps because the server died right
+                -- behind the commit: then nobody has told the relays.
                 PERFORM realtime.wake('conversation:' || send_message.conversation_id);
 
                 RETURN roost.describe_message(v_stored);

@@ -57,7 +57,7 @@ DECLARE
     c_sample CONSTANT integer := 1000;
     c_segment CONSTANT integer := 16384;
     -- So many at once would take too long: then the measurement was wrong, and is mended.
-    c_most_fetched CONSTANT integer := 1500;
+    c_most_fetched CONSTANT integer := 800;
     -- The rank of one message by a query of many words and phrases can take half a second. Whatever
     -- has all of them is a match as good as any.
     c_most_ranked_nodes CONSTANT integer := 200;
@@ -356,8 +356,11 @@ BEGIN
             ) AS own;
 
             -- More than was thought: a shorter piece, down to one that is read row by row.
+            -- Something is left for that: whoever goes on from here has to come further.
             IF v_fetched = c_most_fetched THEN
-                v_spent := v_spent + c_most_fetched * c_fetch / 2;
+                v_spent := greatest(
+                    v_spent, least(v_spent + c_most_fetched * c_fetch / 2, c_budget / 2)
+                );
                 v_longest := (o_next_place - v_low + 1) / 32;
                 CONTINUE;
             END IF;
