@@ -88,6 +88,7 @@ DECLARE
     v_low bigint;
     v_unit integer;
     v_segments tsquery;
+    v_filler tsquery;
     v_found integer;
     v_fetched bigint;
     v_page_ids uuid[];
@@ -202,7 +203,7 @@ BEGIN
     ) AS newest;
 
     -- The index gathers all entries of a prefix, wherever they are, before it looks at any.
-    IF p_prefixes IS NOT NULL AND v_prefix_common * v_rows > 50000 THEN
+    IF p_prefixes IS NOT NULL AND v_prefix_common * v_rows > 25000 THEN
         v_index_query := regexp_replace(p_driver::text, '<(-|[0-9]+)>', '&', 'g')::tsquery;
         -- Not measured: rarely less than a prefix that is so common leaves of it.
         v_fetched_common := least(v_common / v_prefix_common, 1);
@@ -310,7 +311,10 @@ BEGIN
             END IF;
 
             -- One condition for each: the index then leaps from one to the other, which it does not
-            -- do within a condition.
+            -- do within a condition. Each has its lists walked through anew, so in place of one
+            -- that there is not the shortest stand again: those of the words, but for a prefix.
+            v_filler := CASE WHEN p_prefixes IS NULL THEN v_index_query ELSE v_segments END;
+
             SELECT
                 array_agg(own.conversation_id) FILTER (WHERE own.is_match),
                 array_agg(own.seq) FILTER (WHERE own.is_match),
@@ -348,9 +352,9 @@ BEGIN
                         AND indexed.vector @@ v_segments
                         AND indexed.vector @@ CASE
                             WHEN v_cost = v_marks_cost THEN v_conversations
-                            ELSE v_segments
+                            ELSE v_filler
                         END
-                        AND indexed.vector @@ coalesce(p_marks, v_segments)
+                        AND indexed.vector @@ coalesce(p_marks, v_filler)
                     LIMIT c_most_fetched
                 ) AS fetched
             ) AS own;
