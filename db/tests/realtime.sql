@@ -2,7 +2,7 @@
 -- caller, each refusal. That a notification goes out at commit is for tests/test_realtime.py.
 BEGIN;
 
-SELECT plan(294);
+SELECT plan(301);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -303,6 +303,52 @@ FROM (
         ('user:1', repeat('x', 101), '{}', 'RO302', 'a long event')
 ) AS sent (topic, event, payload, sqlstate, why);
 SELECT is(current_setting('roost.touched', true), '', 'and there is no line of them');
+
+-- append: for a server that says so the event comes along, where it is small and fits on a line
+CREATE FUNCTION pg_temp.told(p_payload text, p_before text DEFAULT '')
+RETURNS text
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_told text;
+BEGIN
+    PERFORM
+        set_config('roost.gateway', 'on', true),
+        set_config('roost.hands_over', 'on', true),
+        set_config('roost.touched', p_before, true);
+    PERFORM realtime.publish('user:told', 'x.told', p_payload::json, 1, 'everybody');
+    v_told := replace(current_setting('roost.touched'), E'\t', '|');
+    PERFORM
+        set_config('roost.gateway', '', true),
+        set_config('roost.hands_over', '', true),
+        set_config('roost.touched', '', true);
+
+    RETURN v_told;
+END;
+$$;
+SELECT matches(
+    pg_temp.told('{"text": "one"}'),
+    '^user:told[|]1[|][0-9a-f-]{36}[|]x.told[|]first[|]1[|]everybody[|][|][|][{]"text": "one"[}]$',
+    'all that there is to it'
+);
+SELECT is(pg_temp.told(told.payload), 'user:told', 'just the topic: ' || told.why)
+FROM (
+    VALUES
+        (E'{"text":\n1}', 'a line of its own'),
+        (E'{"text":\t1}', 'a part of its own'),
+        ('"' || repeat('x', 4095) || '"', 'it is large')
+) AS told (payload, why);
+SELECT matches(
+    pg_temp.told('"' || repeat('x', 4094) || '"'), '^user:told.5.', 'not quite as large'
+);
+SELECT is(
+    right(pg_temp.told('{}', repeat('x', 32769)), 10), E'\nuser:told', 'so much other news'
+);
+SELECT is(
+    (SELECT count(*) FROM realtime.events WHERE topic = 'user:told'), 6::bigint, 'all are stored'
+);
+DELETE FROM realtime.events WHERE topic = 'user:told';
+DELETE FROM realtime.topics WHERE topic = 'user:told';
 SELECT set_config('roost.gateway', '', true);
 SELECT lives_ok(
     calling(

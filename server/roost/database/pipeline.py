@@ -218,7 +218,10 @@ class Multiplexer:
         queue_timeout -- seconds that a call waits for a connection
         role -- what each connection acts as between calls; None is the role it logs in as
         """
-        options = f"-c roost.gateway=on -c timezone=UTC -c statement_timeout={statement_timeout_ms}"
+        options = (
+            "-c roost.gateway=on -c roost.hands_over=on -c timezone=UTC"
+            f" -c statement_timeout={statement_timeout_ms}"
+        )
         if role is not None:
             escaped = role.replace("\\", "\\\\").replace(" ", "\\ ")
             options = f"-c role={escaped} {options}"

@@ -91,7 +91,8 @@ class Announcer:
                 self._ephemeral.append(line.encode())
                 self._waiting_bytes += len(self._ephemeral[-1])
             else:
-                self._lines[line] = None
+                # Events that come with it are read by the others.
+                self._lines[line.partition("\t")[0]] = None
                 self._lines_news.set()
         while self._waiting_bytes > MOST_WAITING_BYTES:
             self._take_first()

@@ -46,6 +46,11 @@ logger = logging.getLogger(__name__)
 # One topic is looked up in some 10 to 30 microseconds. A wake-up waits for one read at most.
 TOPICS_PER_READ: Final = 200
 
+# A read is followed by a pause of so many times its duration, unless there was more than a page
+# holds: the first news is read at once, and the busier everything is, the more share the next read.
+PAUSE_FACTOR: Final = 3
+LONGEST_PAUSE: Final = 0.01
+
 # A write takes some microseconds; after this many the loop gets a turn.
 SOCKETS_PER_TURN: Final = 500
 
@@ -374,6 +379,9 @@ class Fanout:
         # future is done when the read is, for whoever waits.
         self._woken: dict[Topic, asyncio.Future[None] | None] = {}
         self._unsure: dict[Topic, None] = {}
+        # Events that came with the news of them, and topics of which there is other news.
+        self._told: dict[Topic, list[Event]] = {}
+        self._untold: set[Topic] = set()
         self._news = asyncio.Event()
         # Ephemeral events: those that wait for a read of their topic to begin, for the one under
         # way to end, and for their turn.
@@ -459,6 +467,18 @@ class Fanout:
             _finish(self._woken.pop(topic, None))
             self._unsure.pop(topic, None)
             self._held.pop(topic, None)
+            self._told.pop(topic, None)
+            self._untold.discard(topic)
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """As wake(), with what is new. It need not be read where it follows what is known."""
+        for event in events:
+            topic = self._topics.get(event.topic)
+            if topic is None or topic.head is None:
+                self.wake((event.topic,))
+            else:
+                self._told.setdefault(topic, []).append(event)
+                self._look_at(topic)
 
     def wake(self, names: Iterable[str]) -> None:
         """Topics that have something new. Several calls within a turn of the loop are one read."""
@@ -533,10 +553,14 @@ class Fanout:
         if topic.head is None:
             topic.woken_early = True
         else:
-            if topic not in self._woken:
-                self._woken[topic] = None
-                topic.woken_at = time.monotonic()
-            self._news.set()
+            self._untold.add(topic)
+            self._look_at(topic)
+
+    def _look_at(self, topic: Topic) -> None:
+        if topic not in self._woken:
+            self._woken[topic] = None
+            topic.woken_at = time.monotonic()
+        self._news.set()
 
     async def check_epoch(self, seen: str | None = None) -> None:
         """Ends all channels when the log was replaced, as by restoring a backup: their offsets mean
@@ -609,29 +633,41 @@ class Fanout:
             await self._news.wait()
             self._news.clear()
             while topics := self._take():
+                started = time.monotonic()
+                goes_on = None
                 try:
-                    await self._relay(list(topics))
+                    goes_on = await self._relay(list(topics))
                 except RoostError as error:
                     logger.warning("cannot read events, trying again: %s", error)
                 except Exception:
                     logger.exception("unexpected error of the relay, trying again")
-                else:
-                    continue
                 finally:
                     # What was to follow a read that failed would come too late.
                     self._reading.clear()
                     for future in topics.values():
                         _finish(future)
-                self._read_again(topics)
-                await asyncio.sleep(RETRY_SECONDS)
+                if goes_on is None:
+                    self._read_again(topics)
+                    await asyncio.sleep(RETRY_SECONDS)
+                elif not goes_on:
+                    took = time.monotonic() - started
+                    await asyncio.sleep(min(PAUSE_FACTOR * took, LONGEST_PAUSE))
 
-    async def _relay(self, topics: list[Topic]) -> None:
-        pages = await self._reader.read(
-            {topic.name: topic.head for topic in topics if topic.head is not None}
-        )
+    async def _relay(self, topics: list[Topic]) -> bool:
+        """Returns whether there is more to read at once."""
+        pages = {}
+        unread = {}
+        for topic in topics:
+            page = self._page_told(topic)
+            if page is not None:
+                pages[topic.name] = page
+            elif topic.head is not None:
+                unread[topic.name] = topic.head
+        if unread:
+            pages.update(await self._reader.read(unread))
         if not await self.are_current(pages):
             self._read_again(topics)
-            return
+            return True
         for topic in topics:
             page = pages.get(topic.name)
             if page is not None:
@@ -640,14 +676,37 @@ class Fanout:
             if ephemerals:
                 self._ready.extend(ephemerals)
                 self._mentions.set()
+        return len(topics) >= self._most_topics or any(page.full for page in pages.values())
+
+    def _page_told(self, topic: Topic) -> Page | None:
+        """What is new in a topic as far as it was told; None when the log has to be asked."""
+        told = self._told.pop(topic, ())
+        is_untold = topic in self._untold
+        self._untold.discard(topic)
+        if is_untold or topic.head is None or not told:
+            return None
+        # The log may have been read since.
+        events = [event for event in told if event.offset > topic.head]
+        page = Page(told[0].epoch, events)
+        # Calls may be answered in another order than they were committed in.
+        for offset, event in enumerate(events, topic.head + 1):
+            if event.offset != offset or event.epoch != page.epoch:
+                return None
+        return page
+
+    @property
+    def _most_topics(self) -> int:
+        return min(self._reader.most_topics, TOPICS_PER_READ)
 
     def _take(self) -> dict[Topic, asyncio.Future[None] | None]:
         """The next topics to read."""
-        most = min(self._reader.most_topics, TOPICS_PER_READ)
+        most = self._most_topics
         topics = dict(islice(self._woken.items(), most))
         for topic in topics:
             del self._woken[topic]
-            self._unsure.pop(topic, None)
+            if topic in self._unsure:
+                del self._unsure[topic]
+                self._untold.add(topic)
             topic.taken_at = topic.woken_at
         for topic in list(islice(self._unsure, most - len(topics))):
             del self._unsure[topic]

@@ -151,7 +151,9 @@ class Hub:
                     asked.set_result(body.decode())
 
     def _pass_on(self, body: bytes, lines: Collection[str], source: _Worker | None = None) -> None:
-        self.log.forget(line for line in lines if not line.startswith(("!", EPHEMERAL)))
+        self.log.forget(
+            line.partition("\t")[0] for line in lines if not line.startswith(("!", EPHEMERAL))
+        )
         self._tell_all(Kind.LINES, body, source)
 
     def _tell_all(self, kind: Kind, body: bytes = b"", source: _Worker | None = None) -> None:

@@ -4,6 +4,9 @@ A line is a topic that has something new, or a control message ("!..."), or an e
 and its topic, the event's name and its payload, with tabs between them. The payload is JSON text,
 or bytes in base64 behind "=", or, where it is too large for a notification, "@" and the id under
 which the database keeps it. JSON begins with neither.
+
+Within a host a topic may come with what is new in it: a stored event, see `log.told_event`. To
+other hosts just the topic goes.
 """
 
 import base64

@@ -83,6 +83,26 @@ class Event:
         return message
 
 
+def told_event(line: str) -> Event:
+    """The event that a line of roost.touched tells (see realtime.append), committed just now."""
+    topic, offset, event_id, event, epoch, about, revokes, grants_topic, grants_after, payload = (
+        line.split("\t")
+    )
+    return Event(
+        topic,
+        int(offset),
+        event_id,
+        event,
+        payload.encode(),
+        epoch,
+        int(about or offset),
+        revokes or None,
+        grants_topic or None,
+        int(grants_after or 0),
+        time.monotonic(),
+    )
+
+
 @dataclass(slots=True)
 class Page:
     """

@@ -36,7 +36,7 @@ from roost.realtime.host_link import HostLink
 from roost.realtime.join import read_query, topic_name
 from roost.realtime.limits import Allowance, Limits
 from roost.realtime.lines import EPHEMERAL, split_lines
-from roost.realtime.log import text_array
+from roost.realtime.log import text_array, told_event
 from roost.realtime.outbox import Outbox
 from roost.realtime.outlet import CLOSE_SECONDS, Outlet, Services
 from roost.realtime.owners import Owners
@@ -437,7 +437,9 @@ class Relay:
                 self._read_rules(line.removeprefix(_SUBSCRIPTIONS))
         self._presence.take(lines)
         # Topics first, so that no ephemeral event goes before what the log says already.
-        self._fanout.wake([line for line in lines if not line.startswith(_NO_TOPIC)])
+        news = [line for line in lines if not line.startswith(_NO_TOPIC)]
+        self._fanout.tell([told_event(line) for line in news if "\t" in line])
+        self._fanout.wake([line for line in news if "\t" not in line])
         for line in lines:
             if line.startswith(EPHEMERAL):
                 self._broadcasts.take(line)
