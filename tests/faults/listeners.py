@@ -436,6 +436,10 @@ class StreamListener(Listener):
                     fields = {}
         raise CutError("end of the stream")
 
+    def _come_back(self) -> None:
+        # The id says it all, also of what was added and not heard yet.
+        self._here = dict(self.positions)
+
     def _check_first(self, topic: str, offset: int) -> None:
         if topic not in self._from_the_join:
             super()._check_first(topic, offset)
