@@ -19,6 +19,27 @@ DELETED = "00000000-0000-7000-a000-000000010001"
 SUBSCRIPTION = "00000000-0000-7000-b000-000000000001"
 # One that waits for the person's device, and is from it.
 DEVICE_MESSAGE = "00000000-0000-7000-b000-000000000250"
+# One that is open.
+CONFLICT = "00000000-0000-7000-d000-000000010000"
+
+# What is sent again, what meets somebody else's change, and what is new.
+OPERATIONS: list[dict[str, Any]] = [
+    {"id": 1, "kind": "update_me", "args": {}},
+    {
+        "id": 20001,
+        "kind": "edit_message",
+        "args": {"message_id": MESSAGE, "content": {"text": "x"}},
+        "base_version": 7,
+    },
+    {
+        "id": 20002,
+        "kind": "send_message",
+        "args": {"conversation_id": CONVERSATION, "content": {"text": "x"}},
+    },
+    {"id": 20003, "kind": "add_reaction", "args": {"message_id": MESSAGE, "reaction": "x"}},
+    {"id": 20004, "kind": "update_me", "args": {}, "depends_on": [20001]},
+    {"id": 20005, "kind": "delete_message", "args": {"message_id": MESSAGE}, "base_version": 1},
+]
 
 SERVER = "00000000-0000-7000-8000-0000000000c1"
 
@@ -110,6 +131,31 @@ SELECT id, id, id, n, 'x', now() - interval '1 day',
         THEN interval '-1 second' ELSE interval '1 day' END
 FROM roost.users, generate_series(1, 10) AS n
 WHERE id <> '{USER}';
+INSERT INTO roost.sync_devices (device_id, user_id, last_operation_id)
+SELECT id, id, CASE id::text WHEN '{USER}' THEN 20000 ELSE 10 END FROM roost.users;
+INSERT INTO roost.sync_operations (
+    device_id, user_id, operation_id, kind, target_id, body_hash, outcome, code, args, applied_at
+)
+SELECT '{USER}', '{USER}', n, 'edit_message',
+    ('00000000-0000-7000-a000-' || lpad(n::text, 12, '0'))::uuid, '',
+    CASE WHEN n % 100 = 0 THEN 'rejected' ELSE 'applied' END::roost.operation_outcome,
+    CASE WHEN n % 100 = 0 THEN 'RO302' END, CASE WHEN n % 100 = 0 THEN '{{}}'::jsonb END,
+    now() - (20001 - n) * interval '3 minutes'
+FROM generate_series(1, 20000) AS n;
+INSERT INTO roost.sync_operations (device_id, user_id, operation_id, kind, body_hash, outcome)
+SELECT id, id, n, 'update_me', '', 'applied' FROM roost.users, generate_series(1, 10) AS n
+WHERE id <> '{USER}';
+INSERT INTO roost.sync_conflicts (
+    id, user_id, device_id, operation_id, kind, policy, target_kind, target_id, args, state,
+    strategy, resolved_at
+)
+SELECT ('00000000-0000-7000-d000-' || lpad(n::text, 12, '0'))::uuid, '{USER}', '{USER}', n,
+    'edit_message', 'merge', 'message',
+    ('00000000-0000-7000-a000-' || lpad(n::text, 12, '0'))::uuid,
+    '{{"message_id": "{MESSAGE}"}}', CASE WHEN n % 100 = 0 THEN 'open' ELSE 'resolved' END
+    ::roost.conflict_state, CASE WHEN n % 100 > 0 THEN 'theirs'::roost.conflict_strategy END,
+    CASE WHEN n % 100 > 0 THEN now() - (20001 - n) * interval '3 minutes' END
+FROM generate_series(1, 20000) AS n;
 INSERT INTO roost.device_message_outcomes (
     id, user_id, from_device_id, to_device_id, number, state, created_at, expires_at, finished_at
 )
@@ -247,6 +293,14 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "SELECT api.acknowledge_device_messages(ARRAY(SELECT id FROM api.list_device_messages()))",
         f"SELECT api.cancel_device_message('{DEVICE_MESSAGE}')",
         "SELECT roost.expire_device_messages(100)",
+        f"SELECT api.push_operations('{json.dumps(OPERATIONS)}')",
+        "SELECT api.list_sync_operations(outcome => 'rejected')",
+        "SELECT api.list_sync_operations(before_id => 10000)",
+        "SELECT api.list_conflicts(before_id => '00000000-0000-7000-d000-000000010000')",
+        "SELECT api.list_conflicts(NULL)",
+        f"SELECT api.get_conflict('{CONFLICT}')",
+        f"SELECT api.resolve_conflict('{CONFLICT}', 'theirs')",
+        "SELECT roost.expire_sync_operations(100)",
         f"SELECT api.revoke_device('{USER}')",
         "SELECT api.list_extension_connections()",
     ],

@@ -186,6 +186,9 @@ SELECT set_eq(
         ('roost.typing_indicators'),
         ('roost.device_cursors'),
         ('roost.event_subscriptions'),
+        ('roost.sync_devices'),
+        ('roost.sync_operations'),
+        ('roost.sync_conflicts'),
         ('roost.device_presence'),
         ('roost.device_connections'),
         ('roost.announced_presence'),
@@ -304,6 +307,12 @@ SELECT set_eq(
                 ('api.list_device_messages', 'user'),
                 ('api.send_device_message', 'user'),
 
+                ('api.get_conflict', 'user'),
+                ('api.list_conflicts', 'user'),
+                ('api.list_sync_operations', 'user'),
+                ('api.push_operations', 'user'),
+                ('api.resolve_conflict', 'user'),
+
                 ('api.list_sessions', 'user'),
                 ('api.revoke_session', 'user'),
 
@@ -381,6 +390,7 @@ SELECT set_eq(
                 ('roost.end_sessions', 'gateway'),
                 ('roost.expire_device_messages', 'gateway'),
                 ('roost.expire_messages', 'gateway'),
+                ('roost.expire_sync_operations', 'gateway'),
                 ('roost.expire_typing', 'gateway'),
                 ('roost.find_ended_sessions', 'gateway'),
                 ('roost.finish_sign_in', 'gateway'),

@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(303);
+SELECT plan(340);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -1109,6 +1109,113 @@ SELECT is(
     '1 00000000-0000-7000-d000-00000000000a {}',
     'and the message is as it was'
 );
+
+-- What devices did while they were offline: a device counts for itself, what became of it and what
+-- it met all devices of the person see, and nobody else. What became of an operation stays so.
+INSERT INTO roost.sync_devices (device_id, user_id, last_operation_id)
+SELECT device.id, device.user_id, 1 FROM roost.devices AS device
+WHERE device.id::text LIKE '%-0000000000d_' AND device.id::text ~ '[1234]$';
+INSERT INTO roost.sync_operations (device_id, user_id, operation_id, kind, body_hash, outcome)
+SELECT known.device_id, known.user_id, 1, 'update_me', '', 'applied'
+FROM roost.sync_devices AS known;
+INSERT INTO roost.sync_conflicts (
+    user_id, device_id, operation_id, kind, policy, target_kind, target_id, args
+)
+SELECT known.user_id, known.device_id, 1, 'update_me', 'merge', 'account', known.user_id, '{}'
+FROM roost.sync_devices AS known;
+SELECT is(
+    as_caller(
+        'roost_api', pg_temp.on_device(caller.person, caller.device),
+        'SELECT concat((SELECT count(*) FROM roost.sync_devices), '' '','
+        ' (SELECT count(*) FROM roost.sync_operations), '' '','
+        ' (SELECT count(*) FROM roost.sync_conflicts))'
+    ),
+    caller.answer,
+    format('%s on %s sees %s', caller.person, coalesce(caller.device, 'none'), caller.answer)
+)
+FROM (
+    VALUES
+        ('ada', 'd1', '1 3 3'),
+        ('ada', 'd2', '1 3 3'),
+        ('ada', 'd4', '0 3 3'),
+        ('ada', NULL, '0 3 3'),
+        ('grace', 'd1', '0 1 1'),
+        ('grace', 'd4', '1 1 1'),
+        ('nobody', 'd1', '0 0 0')
+) AS caller (person, device, answer);
+SELECT throws_ok(
+    calling(
+        'roost_api', pg_temp.on_device(refused.person, refused.device),
+        format(
+            added.command, '00000000-0000-7000-8000-0000000000' || refused.named,
+            '00000000-0000-7000-8000-00000000000' || refused.owner
+        )
+    ),
+    '42501',
+    NULL,
+    format(
+        '%s on %s adds nothing for %s of %s: %s', refused.person, refused.device, refused.named,
+        refused.owner, added.command
+    )
+)
+FROM (
+    VALUES
+        ('INSERT INTO roost.sync_devices (device_id, user_id) VALUES (%L, %L)'),
+        (
+            'INSERT INTO roost.sync_operations (device_id, user_id, operation_id, kind, body_hash,'
+            ' outcome) VALUES (%L, %L, 2, ''x'', '''', ''applied'')'
+        ),
+        (
+            'INSERT INTO roost.sync_conflicts (device_id, user_id, operation_id, kind, policy,'
+            ' target_kind, target_id, args) VALUES (%L, %L, 2, ''x'', ''merge'', ''account'','
+            ' gen_random_uuid(), ''{}'')'
+        )
+) AS added (command)
+CROSS JOIN (
+    VALUES
+        ('grace', 'd4', 'd1', 'a'),
+        ('grace', 'd4', 'd4', 'a'),
+        ('grace', 'd1', 'd1', 'a'),
+        ('ada', 'd1', 'd2', 'a'),
+        ('nobody', 'd1', 'd1', 'a')
+) AS refused (person, device, named, owner);
+SELECT is(
+    rows_changed('roost_api', pg_temp.on_device(changed.person, changed.device), changed.command),
+    changed.rows,
+    format('%s on %s changes %s: %s', changed.person, changed.device, changed.rows, changed.command)
+)
+FROM (
+    VALUES
+        ('ada', 'd1', 'UPDATE roost.sync_devices SET last_operation_id = 2', 1::bigint),
+        ('ada', 'd4', 'UPDATE roost.sync_devices SET last_operation_id = 2', 0),
+        ('grace', 'd1', 'UPDATE roost.sync_devices SET last_operation_id = 2', 0),
+        ('nobody', 'd1', 'UPDATE roost.sync_devices SET last_operation_id = 2', 0),
+        ('nobody', 'd1', 'UPDATE roost.sync_conflicts SET resolved_by = NULL', 0),
+        ('grace', 'd4', 'UPDATE roost.sync_conflicts SET resolved_by = NULL', 1),
+        (
+            'ada', 'd1',
+            'UPDATE roost.sync_conflicts'
+            ' SET state = ''resolved'', strategy = ''mine'', resolved_at = now()',
+            3
+        ),
+        ('ada', 'd1', 'UPDATE roost.sync_conflicts SET resolved_by = NULL', 0)
+) AS changed (person, device, command, rows);
+SELECT throws_ok(
+    calling('roost_api', pg_temp.on_device('ada', 'd1'), refused.command),
+    '42501',
+    NULL,
+    'refused: ' || refused.command
+)
+FROM (
+    VALUES
+        ('DELETE FROM roost.sync_devices'),
+        ('UPDATE roost.sync_devices SET user_id = user_id'),
+        ('UPDATE roost.sync_operations SET outcome = ''applied'''),
+        ('DELETE FROM roost.sync_operations'),
+        ('UPDATE roost.sync_conflicts SET mine = NULL'),
+        ('UPDATE roost.sync_conflicts SET user_id = user_id'),
+        ('DELETE FROM roost.sync_conflicts')
+) AS refused (command);
 
 SELECT * FROM finish();
 

@@ -2,7 +2,8 @@ CREATE OR REPLACE FUNCTION api.create_conversation(
     title text DEFAULT '',
     participants uuid[] DEFAULT '{}',
     workspace_path text DEFAULT '',
-    metadata jsonb DEFAULT '{}'
+    metadata jsonb DEFAULT '{}',
+    id uuid DEFAULT NULL
 )
 RETURNS roost.conversation
 LANGUAGE plpgsql
@@ -12,7 +13,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_user_id uuid := roost.require_user();
-    v_id uuid := roost.uuid_v7();
+    v_id uuid := coalesce(create_conversation.id, roost.uuid_v7());
     v_others uuid[];
 BEGIN
     IF cardinality(create_conversation.participants) > 100 THEN
@@ -37,7 +38,25 @@ BEGIN
         create_conversation.title,
         create_conversation.workspace_path,
         create_conversation.metadata
-    );
+    )
+    -- The same id sent twice at once, as by a client that timed out and tries again: the second
+    -- waits here until the first has committed, and then finds its conversation.
+    ON CONFLICT DO NOTHING;
+
+    IF NOT FOUND THEN
+        IF NOT EXISTS (
+            SELECT FROM roost.conversations AS conversation
+            WHERE conversation.id = v_id AND conversation.user_id = v_user_id
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'RO301',
+                MESSAGE = 'This id already stands for another conversation.',
+                DETAIL = format('Id: %s', v_id),
+                HINT = 'Make a new id for a new conversation.';
+        END IF;
+
+        RETURN roost.own_conversation(v_id);
+    END IF;
 
     INSERT INTO roost.conversation_participants (conversation_id, user_id, role)
     VALUES (v_id, v_user_id, 'owner');
@@ -61,19 +80,21 @@ BEGIN
 END;
 $$;
 
-ALTER FUNCTION api.create_conversation(text, uuid[], text, jsonb) OWNER TO roost_api;
+ALTER FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid) OWNER TO roost_api;
 
-REVOKE ALL ON FUNCTION api.create_conversation(text, uuid[], text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION api.create_conversation(text, uuid[], text, jsonb) TO roost_user;
+GRANT EXECUTE ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid) TO roost_user;
 
-COMMENT ON FUNCTION api.create_conversation(text, uuid[], text, jsonb) IS
+COMMENT ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid) IS
 'Opens a conversation. The caller becomes its owner, the others members; each of them gets
 conversation.added in their inbox, user:<id>.
 
 Callers: signed-in people.
 Arguments: title, at most 200 characters. participants, up to 100 user ids. workspace_path, at most
-4096 characters. metadata, an object of at most 64 KiB.
+4096 characters. metadata, an object of at most 64 KiB. id, a UUID (version 7 is best) made by the
+client: sent again it answers the conversation that is there, as it is now.
 Returns: the conversation, an object.
-Errors: RO101, RO201 (no such person), RO302 (too many participants), 23514 (a value does not fit).
+Errors: RO101, RO201 (no such person), RO301 (the id is somebody else''s), RO302 (too many
+participants), 23514 (a value does not fit).
 Example: POST /rpc/create_conversation {"title": "Plans", "participants": ["<user id>"]}';

@@ -32,6 +32,11 @@ AS $$
         AND NOT EXISTS (
             SELECT FROM roost.device_messages AS waiting
             WHERE waiting.from_device_id = device.id AND waiting.user_id = device.user_id
+        )
+        -- It counts its operations on from where it is.
+        AND NOT EXISTS (
+            SELECT FROM roost.sync_devices AS known
+            WHERE known.device_id = device.id AND known.user_id = device.user_id
         );
 $$;
 

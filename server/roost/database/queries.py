@@ -254,6 +254,7 @@ JOBS: Final = {
         "realtime.expire_large_broadcasts": b"realtime.expire_large_broadcasts(1000)",
         "realtime.expire_client_event_ids": b"realtime.expire_client_event_ids(1000)",
         "roost.expire_device_messages": b"roost.expire_device_messages(500)",
+        "roost.expire_sync_operations": b"roost.expire_sync_operations(1000)",
         "roost.backfill_messages": b"roost.backfill_messages(1000)",
         "roost.backfill_participants": b"roost.backfill_participants(1000)",
         "roost.index_messages": b"roost.index_messages(200)",

@@ -1,14 +1,16 @@
 """POST /rpc/<function> and /rest/v1/rpc/<function>."""
 
+import asyncio
 import difflib
 import logging
+import random
 from time import monotonic
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from roost.database.catalogue import PLAIN, Catalogue, Function, Returns, Shape
-from roost.database.pipeline import Multiplexer
+from roost.database.pipeline import Identity, Multiplexer, Rows, Statement
 from roost.errors import DatabaseError, RoostError
 from roost.responses import JSON, translated
 from roost.rpc.answer import Answer
@@ -26,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 # Calls that take longer are logged as warnings, with the name of the function and nothing else.
 SLOW_SECONDS: Final = 1.0
+
+# A transaction that another one got in the way of: it was rolled back whole, so that it can be run
+# again. A few times, after a moment that is not the same for both of them.
+RETRIED: Final = frozenset({"40001", "40P01", "55P03"})
+ATTEMPTS: Final = 4
+RETRY_SECONDS: Final = 0.02
 
 # supabase-js names the schema public in every call unless it is told otherwise; Roost has one
 # schema to call, and answers to both names.
@@ -110,9 +118,7 @@ class Rpc:
 
         started = monotonic()
         try:
-            rows = await self._multiplexer.call(
-                function.statement(arguments, shape), parameters, identity
-            )
+            rows = await self._call(function.statement(arguments, shape), parameters, identity)
         except DatabaseError as error:
             raise translated(
                 error,
@@ -125,6 +131,21 @@ class Rpc:
             if elapsed > SLOW_SECONDS:
                 logger.warning("slow call: %s took %.0f ms", function.name, elapsed * 1000)
         return _answer(function, rows[0], preferences, offset, content_type)
+
+    async def _call(
+        self,
+        statement: Statement,
+        parameters: tuple[bytes | None, ...],
+        identity: Identity,
+    ) -> Rows:
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return await self._multiplexer.call(statement, parameters, identity)
+            except DatabaseError as error:
+                if error.code not in RETRIED:
+                    raise
+            await asyncio.sleep(random.uniform(0.5, 1.5) * attempt * RETRY_SECONDS)  # noqa: S311
+        return await self._multiplexer.call(statement, parameters, identity)
 
     def _find(self, name: str, arguments: frozenset[str]) -> Function:
         overloads = self.catalogue.functions.get(name, ())

@@ -1,0 +1,41 @@
+CREATE OR REPLACE FUNCTION roost.apply_resolution(
+    p_conflict roost.sync_conflicts,
+    p_strategy roost.conflict_strategy,
+    p_content jsonb
+)
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF p_strategy = 'mine' AND p_conflict.kind = 'edit_message' THEN
+        PERFORM roost.rewrite_message(
+            p_conflict.target_id, p_conflict.mine -> 'content', p_conflict.mine -> 'metadata'
+        );
+    ELSIF p_strategy = 'mine' THEN
+        PERFORM roost.apply_operation(p_conflict.kind, p_conflict.args);
+    ELSIF p_strategy = 'merged' AND p_conflict.target_kind = 'message' THEN
+        PERFORM roost.rewrite_message(p_conflict.target_id, p_content, NULL);
+    ELSIF p_strategy = 'merged' THEN
+        PERFORM roost.apply_operation(
+            p_conflict.kind,
+            p_content || jsonb_build_object('conversation_id', p_conflict.target_id)
+        );
+    END IF;
+END;
+$$;
+
+REVOKE ALL ON FUNCTION roost.apply_resolution(
+    roost.sync_conflicts, roost.conflict_strategy, jsonb
+) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION roost.apply_resolution(
+    roost.sync_conflicts, roost.conflict_strategy, jsonb
+) TO roost_api;
+
+COMMENT ON FUNCTION roost.apply_resolution(
+    roost.sync_conflicts, roost.conflict_strategy, jsonb
+) IS
+'Puts in place what a conflict was decided to be: for theirs nothing, since that is there. Raises
+what the function that it calls raises.';

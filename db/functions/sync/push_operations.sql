@@ -1,0 +1,149 @@
+-- One batch of a device at a time: the row of sync_devices is locked first and to the end, so that
+-- of two with the same operations the second finds what the first has done. What several operations
+-- lock after that is in the order in which the device did it, so two devices can come to wait for
+-- each other: one of the two is then rolled back whole, and run again by the server. That is rare,
+-- since the conversations are locked beforehand, in the order of their ids.
+CREATE OR REPLACE FUNCTION api.push_operations(operations jsonb)
+RETURNS SETOF roost.pushed_operation
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c_most CONSTANT integer := 1000;
+    -- Well below the time that a call has: what has been applied stays applied.
+    c_patience CONSTANT interval := '3 seconds'::interval;
+    v_user_id uuid := roost.require_user();
+    v_device_id uuid;
+    v_last_id bigint;
+    v_sent record;
+    v_answer roost.pushed_operation;
+    v_opened uuid[] := '{}'::uuid[];
+BEGIN
+    IF (
+        jsonb_typeof(push_operations.operations) = 'array'
+        AND jsonb_array_length(push_operations.operations) <= c_most
+        AND (
+            SELECT coalesce(
+                bool_and(
+                    coalesce(
+                        jsonb_typeof(sent.operation -> 'id') = 'number'
+                        AND (sent.operation -> 'id')::text ~ '^[1-9][0-9]{0,17}$',
+                        false
+                    )
+                ),
+                true
+            )
+            FROM jsonb_array_elements(push_operations.operations) AS sent (operation)
+        )
+    ) IS NOT TRUE THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO302',
+            MESSAGE = 'That is no list of operations.',
+            DETAIL = format(
+                'It is: %s', coalesce(jsonb_typeof(push_operations.operations), 'null')
+            ),
+            HINT = 'Send a list of at most 1,000 objects {"id", "kind", "args"}; ids are the whole'
+                ' numbers that the device has counted, from 1.';
+    END IF;
+
+    -- As roost.sync_devices would by its foreign key, but before it refuses: since the call began,
+    -- register_device may have removed the device.
+    SELECT device.id
+    INTO v_device_id
+    FROM roost.devices AS device
+    WHERE device.id = roost.current_device_id() AND device.user_id = v_user_id
+    FOR KEY SHARE;
+
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO302',
+            MESSAGE = 'The session has no device whose operations these could be.',
+            DETAIL = format('Session: %s', roost.current_session_id()),
+            HINT = 'Give the session one with register_device.';
+    END IF;
+
+    INSERT INTO roost.sync_devices AS known (device_id, user_id)
+    VALUES (v_device_id, v_user_id)
+    ON CONFLICT ON CONSTRAINT sync_devices_pkey
+    DO UPDATE SET updated_at = now()
+    RETURNING known.last_operation_id INTO STRICT v_last_id;
+
+    PERFORM roost.lock_targets(push_operations.operations, v_last_id);
+
+    FOR v_sent IN
+        SELECT (sent.operation ->> 'id')::bigint AS id, sent.operation
+        FROM jsonb_array_elements(push_operations.operations)
+            WITH ORDINALITY AS sent (operation, place)
+        ORDER BY (sent.operation ->> 'id')::bigint, sent.place
+    LOOP
+        EXIT WHEN clock_timestamp() > statement_timestamp() + c_patience;
+
+        IF v_sent.id <= v_last_id THEN
+            v_answer := roost.repeat_operation(v_sent.operation);
+        ELSIF v_sent.id = v_last_id + 1 THEN
+            v_answer := roost.take_operation(v_sent.operation);
+            v_last_id := v_sent.id;
+
+            IF v_answer.conflict_id IS NOT NULL THEN
+                v_opened := v_opened || v_answer.conflict_id;
+            END IF;
+        ELSE
+            v_answer := NULL;
+            v_answer.id := v_sent.id;
+            v_answer.outcome := 'rejected';
+            v_answer.code := 'RO307';
+            v_answer.message := 'An operation before it is missing.';
+            v_answer.details := format('Missing: %s', v_last_id + 1);
+            v_answer.hint := format('Send all from %s on, in order.', v_last_id + 1);
+        END IF;
+
+        RETURN NEXT v_answer;
+    END LOOP;
+
+    UPDATE roost.sync_devices AS known
+    SET last_operation_id = v_last_id
+    WHERE known.device_id = v_device_id
+        AND known.user_id = v_user_id
+        AND known.last_operation_id < v_last_id;
+
+    -- At the end, since the inbox comes after conversations in the order of locks.
+    PERFORM roost.publish_conflict(
+        conflict,
+        CASE conflict.state WHEN 'open' THEN 'conflict.opened' ELSE 'conflict.resolved' END
+    )
+    FROM roost.sync_conflicts AS conflict
+    JOIN unnest(v_opened) WITH ORDINALITY AS opened (id, place) ON opened.id = conflict.id
+    WHERE conflict.user_id = v_user_id
+    ORDER BY opened.place;
+END;
+$$;
+
+ALTER FUNCTION api.push_operations(jsonb) OWNER TO roost_api;
+
+REVOKE ALL ON FUNCTION api.push_operations(jsonb) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION api.push_operations(jsonb) TO roost_user;
+
+COMMENT ON FUNCTION api.push_operations(jsonb) IS
+'Applies what the calling device did while it was offline, in the order of its ids, each operation
+once however often it is sent, and each by itself: one that fails is recorded and stops none but
+those that depend on it. Everybody hears of what was applied as if it had been called.
+
+Callers: signed-in people, on a device.
+Arguments: operations, a list of at most 1,000 objects. id, a whole number that the device counts up
+from 1 without gaps. kind, the name of a function: send_message, edit_message, delete_message,
+restore_message, add_reaction, remove_reaction, mark_read, create_conversation, update_conversation,
+archive_conversation, unarchive_conversation, add_participant, remove_participant,
+leave_conversation or update_me. args, its arguments, an object. base_version, the version of the
+message that the device had, or base, an object of what it had; without either nothing is compared.
+policy, where somebody else was there first: last_write_wins, server_wins, client_wins, merge or
+manual. depends_on, a list of ids that have to be applied. queued_at, when it was done.
+Returns: a list: id; outcome, applied, duplicate, conflict, rejected or deferred; of a duplicate
+first_outcome; code, message, details and hint as a call would have answered them; conflict_id;
+result, what the function has answered, of a duplicate only its ids and numbers. What is not in the
+list was not looked at after 3 seconds: send it again.
+Errors: RO101, RO302 (no list of operations, or a session without a device).
+Example: POST /rpc/push_operations {"operations": [{"id": 1, "kind": "send_message", "args":
+{"conversation_id": "<id>", "content": {"text": "hello"}}}]}';
