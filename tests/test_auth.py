@@ -685,7 +685,7 @@ async def test_an_old_token_ends_the_session(server: AuthServer) -> None:
         await server.send("GET", "/user", token=second["access_token"]), 401, "session_not_found"
     )
     session_id = server.tokens.verify(first["access_token"]).session_id
-    assert server.touched == [f"!session:{session_id}"]
+    assert server.touched[-1] == f"!session:{session_id}"
     # The person's other sessions are none of its family.
     assert (await server.refresh(other["refresh_token"])).status == 200
 
@@ -767,8 +767,8 @@ async def test_a_new_password_ends_the_other_sessions(server: AuthServer) -> Non
     )
 
     assert changed.status == 200
-    assert len(server.touched) == 1
-    assert len(server.touched[0].splitlines()) == 3
+    (ended,) = [touched for touched in server.touched if "!session:" in touched]
+    assert len(ended.splitlines()) == 3
     for other in others:
         _refused(
             await server.send("GET", "/user", token=other["access_token"]),
@@ -871,7 +871,7 @@ async def test_signing_out(server: AuthServer, query: str, ended: list[bool]) ->
         assert read.status == (401 if over else 200)
         refreshed = await server.refresh(session["refresh_token"])
         assert refreshed.status == (400 if over else 200)
-    assert len(server.touched[0].splitlines()) == sum(ended)
+    assert len(server.touched[-1].splitlines()) == sum(ended)
     assert (await server.send("GET", "/user", token=grace["access_token"])).status == 200
 
 

@@ -218,7 +218,11 @@ async def test_a_session_on_another_device_no_longer_hears_the_one_before(client
         await moving.ask(
             "register_device", device_name="x", device_type="phone", device_id=other.device_id
         )
-        told = [await phone.receive() for _ in range(3)]
+        told = [await phone.receive() for _ in range(4)]
+        assert [message.payload["event"] for message in told if message.event == "broadcast"] == [
+            "device.registered",
+            "device.removed",
+        ]
         assert [message.payload["code"] for message in told if "code" in message.payload] == [
             "RO401",
             "RO401",

@@ -170,6 +170,15 @@ INSERT INTO roost.announced_presence (user_id) SELECT id FROM roost.users;
 INSERT INTO realtime.presences (server_id, reference, topic, key, meta)
 SELECT '{SERVER}', 'r' || n, 'conversation:' || n % 200, 'k', '{{}}'
 FROM generate_series(1, 2000) AS n;
+INSERT INTO roost.sync_scopes (device_id, scope, epoch, position, from_seq, to_seq, held_count)
+SELECT '{USER}', 'conversation:' || id, (SELECT epoch FROM realtime.log), 40000, 1, 40000, 100
+FROM roost.conversations ORDER BY id LIMIT 400;
+UPDATE roost.sync_scopes SET position = 19990, from_seq = 19000, to_seq = 19990, held_count = 10
+WHERE scope = 'conversation:{CONVERSATION}';
+INSERT INTO roost.sync_scopes (device_id, scope, epoch, position, from_seq, to_seq, held_count)
+SELECT id, 'conversation:' || n, 'none', 40000, 1, 40000, 100
+FROM roost.users, generate_series(1, 10) AS n
+WHERE id <> '{USER}';
 SET session_replication_role = origin;
 ANALYZE;
 """
@@ -282,6 +291,14 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "SELECT api.list_event_subscriptions()",
         f"SELECT api.delete_event_subscription('{SUBSCRIPTION}')",
         "SELECT realtime.get_subscriptions()",
+        "SELECT api.pull_changes()",
+        "SELECT api.pull_changes(1000, (SELECT page.cursor FROM api.pull_changes(50) AS page))",
+        "SELECT api.pull_changes(filter => jsonb_build_object("
+        f"'conversations', ARRAY['{CONVERSATION}'], 'messages', 5))",
+        "SELECT api.ack_changes((SELECT page.cursor FROM api.pull_changes() AS page))",
+        f"SELECT api.verify_scope('conversation:{CONVERSATION}', 40000, 1,"
+        """ '{"19": [1, 1], "others": [2, 1]}')""",
+        f"""SELECT api.verify_scope('user:{USER}', 40000, 1, '{{"others": [1, 1]}}')""",
         "SELECT api.get_me()",
         "SELECT api.list_devices()",
         "SELECT api.list_sessions()",

@@ -315,6 +315,8 @@ CHECK: LiteralString = """
             performance_warnings => false
         )
         WHERE NOT (routine.is_trigger AND routine.relid IS NULL)
+            -- The key of a page's size in pull_changes, quoted wherever it is written.
+            AND message <> 'name of parameter "limit" is reserved keyword'
         UNION ALL
         SELECT ': is the trigger function of no table'
         WHERE routine.is_trigger AND routine.relid IS NULL

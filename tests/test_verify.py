@@ -120,8 +120,8 @@ def test_the_catalogue_is_that_of_a_fresh_install(
             "differs  type roost.json_object: default '[]'::jsonb instead of nothing",
         ),
         (
-            'ALTER TABLE roost.devices ALTER platform TYPE text COLLATE "C"',
-            "differs  column roost.devices.platform: collate C instead of nothing",
+            'ALTER TABLE roost.extension_connections ALTER version TYPE text COLLATE "C"',
+            "differs  column roost.extension_connections.version: collate C instead of nothing",
         ),
         (
             "CREATE RULE nothing AS ON INSERT TO roost.messages DO INSTEAD NOTHING",

@@ -295,8 +295,8 @@ SELECT is(
 );
 SELECT is(
     current_setting('roost.touched'),
-    '!session:00000000-0000-7000-8000-0000000000aa',
-    'the sockets of the one that still lived are closed'
+    E'user:00000000-0000-7000-8000-00000000000a\n!session:00000000-0000-7000-8000-0000000000aa',
+    'the inbox is told, then the sockets of the one that still lived are closed'
 );
 SELECT is(
     (SELECT count(*) FROM roost.sessions WHERE revoked_at IS NULL

@@ -2,7 +2,7 @@
 -- by clients, large ephemeral events; each kind of caller, each refusal.
 BEGIN;
 
-SELECT plan(433);
+SELECT plan(432);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -113,7 +113,7 @@ FROM (
         ('SELECT realtime.can_broadcast(''user:1'')', 'roost_api'),
         ('SELECT realtime.is_reserved_event(''user:1'', ''x'')', 'roost_api'),
         ('SELECT realtime.is_permitted(''user:1'', ''join'')', ''),
-        ('SELECT realtime.topic_id(''user:1'')', ''),
+        ('SELECT realtime.topic_id(''user:1'')', 'roost_api'),
         ('SELECT realtime.find_rule_problem(''board'', ''may_use'')', ''),
         ('SELECT realtime.register_topic_prefix(''x'', 0::regprocedure)', ''),
         ('SELECT realtime.unregister_topic_prefix(''x'')', ''),

@@ -185,6 +185,7 @@ SELECT set_eq(
         ('roost.message_embeddings'),
         ('roost.typing_indicators'),
         ('roost.device_cursors'),
+        ('roost.sync_scopes'),
         ('roost.event_subscriptions'),
         ('roost.sync_devices'),
         ('roost.sync_operations'),
@@ -369,6 +370,10 @@ SELECT set_eq(
                 ('api.set_event_subscription', 'user'),
                 ('api.list_event_subscriptions', 'user'),
                 ('api.delete_event_subscription', 'user'),
+
+                ('api.ack_changes', 'user'),
+                ('api.pull_changes', 'user'),
+                ('api.verify_scope', 'user'),
 
                 ('api.search_messages', 'user'),
                 ('api.set_message_embedding', 'user'),

@@ -64,7 +64,11 @@ SELECT results_eq(
     'its opener owns it, the other takes part once'
 );
 SELECT results_eq(
-    'SELECT topic, event_offset, event, payload ->> ''title'' FROM realtime.events ORDER BY topic',
+    $$
+        SELECT topic, event_offset, event, payload ->> 'title' FROM realtime.events
+        WHERE event <> 'account.updated'
+        ORDER BY topic
+    $$,
     $$ VALUES
         ('user:00000000-0000-7000-8000-00000000000a', 1::bigint, 'conversation.added', 'Plans'),
         ('user:00000000-0000-7000-8000-00000000000b', 1::bigint, 'conversation.added', 'Plans') $$,
@@ -96,7 +100,10 @@ FROM (
     ('metadata => ''{"x": 1e131071}''', '23514')
 ) AS bad (arguments, sqlstate);
 SELECT is((SELECT count(*) FROM roost.conversations), 1::bigint, 'nothing more was opened');
-SELECT is((SELECT count(*) FROM realtime.events), 2::bigint, 'and nobody was told anything');
+SELECT is(
+    (SELECT count(*) FROM realtime.events WHERE event <> 'account.updated'), 2::bigint,
+    'and nobody was told anything'
+);
 
 -- list_conversations
 SELECT throws_ok(
@@ -859,7 +866,7 @@ AS $$
             FROM roost.conversation_participants AS participant
             WHERE conversation_id = '00000000-0000-7000-9000-0000000000e0'
         ),
-        (SELECT count(*) FROM realtime.events)
+        (SELECT count(*) FROM realtime.events WHERE event <> 'account.updated')
     );
 $$;
 CREATE TEMPORARY TABLE before AS SELECT pg_temp.state() AS state;
@@ -1487,6 +1494,7 @@ SELECT results_eq(
                 FROM realtime.events AS before
                 WHERE before.topic = event.topic
             )
+            AND event.event <> 'account.updated'
             AND event.topic !~ '0000000000e6$'
         ORDER BY event.topic, event.event_offset
     $$,

@@ -27,6 +27,10 @@ BEGIN
         FOR UPDATE
     ));
 
+    -- Where it was is nothing that anybody comes back to. Whoever acknowledges holds the device.
+    DELETE FROM roost.device_cursors AS cursor WHERE cursor.device_id = NEW.id;
+    DELETE FROM roost.sync_scopes AS stored WHERE stored.device_id = NEW.id;
+
     PERFORM roost.revoke_sessions(NEW.user_id, p_device_id => NEW.id);
 
     UPDATE roost.extension_connections AS connection
@@ -43,11 +47,84 @@ $$;
 REVOKE ALL ON FUNCTION roost.end_use_of_device() FROM PUBLIC;
 
 COMMENT ON FUNCTION roost.end_use_of_device() IS
-'Trigger: a revoked device has no living session, no open extension connection, and no message that
-waits for it or is from it.';
+'Trigger: a revoked device has no living session, no open extension connection, no message that
+waits for it or is from it, and no cursor.';
 
 CREATE OR REPLACE TRIGGER devices_end_use
 AFTER UPDATE OF status ON roost.devices
 FOR EACH ROW
 WHEN (OLD.status = 'active' AND NEW.status = 'revoked')
 EXECUTE FUNCTION roost.end_use_of_device();
+
+-- Whoever writes, a sign-in on a device that is known or an operator: the person's devices are
+-- told, and the device has the offset of that. Functions that publish an event of their own have
+-- written its offset already. last_seen is no change. Before the row is written, for there is
+-- nothing that waits for the inbox and holds a device.
+CREATE OR REPLACE FUNCTION roost.announce_device()
+RETURNS trigger
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.change_seq := realtime.publish(
+        format('user:%s', NEW.user_id), 'device.updated', roost.device_event(NEW)
+    );
+
+    RETURN NEW;
+END;
+$$;
+
+REVOKE ALL ON FUNCTION roost.announce_device() FROM PUBLIC;
+
+COMMENT ON FUNCTION roost.announce_device() IS
+'Trigger: a change of a device is told in its person''s inbox.';
+
+CREATE OR REPLACE TRIGGER devices_announce
+BEFORE UPDATE OF device_name, device_type, platform, capabilities, status ON roost.devices
+FOR EACH ROW
+WHEN (
+    OLD.change_seq = NEW.change_seq
+    AND (OLD.device_name, OLD.device_type, OLD.platform, OLD.capabilities, OLD.status)
+    IS DISTINCT FROM
+    (NEW.device_name, NEW.device_type, NEW.platform, NEW.capabilities, NEW.status)
+)
+EXECUTE FUNCTION roost.announce_device();
+
+-- Nothing is left that could say when it went, so whoever was here before reads all of them anew.
+-- With its person it goes without a word.
+CREATE OR REPLACE FUNCTION roost.announce_removed_device()
+RETURNS trigger
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_inbox text := format('user:%s', OLD.user_id);
+    v_offset bigint;
+BEGIN
+    IF EXISTS (SELECT FROM roost.users AS account WHERE account.id = OLD.user_id) THEN
+        v_offset := realtime.publish(
+            v_inbox, 'device.removed', json_build_object('device_id', OLD.id)
+        );
+
+        UPDATE realtime.topics AS topic
+        SET removed_offset = v_offset
+        WHERE topic.topic = v_inbox;
+    END IF;
+
+    RETURN NULL;
+END;
+$$;
+
+REVOKE ALL ON FUNCTION roost.announce_removed_device() FROM PUBLIC;
+
+COMMENT ON FUNCTION roost.announce_removed_device() IS
+'Trigger: a device that goes is told in its person''s inbox.';
+
+CREATE OR REPLACE TRIGGER devices_announce_removed
+AFTER DELETE ON roost.devices
+FOR EACH ROW
+EXECUTE FUNCTION roost.announce_removed_device();

@@ -59,3 +59,52 @@ AFTER UPDATE OF display_name ON roost.users
 FOR EACH ROW
 WHEN (OLD.display_name <> NEW.display_name)
 EXECUTE FUNCTION roost.rename_participants();
+
+-- The inbox is locked behind the rows of conversation_participants that a new name is written into,
+-- since whoever removes a participant holds such a row and then writes to the inbox; and before
+-- sessions (roost.revoke_sessions). So the offset is written afterwards. Triggers fire in order of
+-- their names: where the status changes, this one is before users_end_sessions, and otherwise
+-- behind users_rename_participants.
+CREATE OR REPLACE FUNCTION roost.announce_account()
+RETURNS trigger
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_offset bigint := realtime.publish(
+        format('user:%s', NEW.id), 'account.updated', row_to_json(roost.describe_account(NEW))
+    );
+BEGIN
+    UPDATE roost.users AS account
+    SET change_seq = v_offset
+    WHERE account.id = NEW.id;
+
+    RETURN NULL;
+END;
+$$;
+
+REVOKE ALL ON FUNCTION roost.announce_account() FROM PUBLIC;
+
+COMMENT ON FUNCTION roost.announce_account() IS
+'Trigger: a change of an account is told to its person''s devices. last_login is none.';
+
+CREATE OR REPLACE TRIGGER users_announce
+AFTER UPDATE OF status ON roost.users
+FOR EACH ROW
+WHEN (OLD.status <> NEW.status)
+EXECUTE FUNCTION roost.announce_account();
+
+CREATE OR REPLACE TRIGGER users_tell
+AFTER UPDATE OF email, display_name, plan_type, preferences, security_settings ON roost.users
+FOR EACH ROW
+WHEN (
+    OLD.status = NEW.status
+    AND (
+        OLD.email::text, OLD.display_name, OLD.plan_type, OLD.preferences, OLD.security_settings
+    ) IS DISTINCT FROM (
+        NEW.email::text, NEW.display_name, NEW.plan_type, NEW.preferences, NEW.security_settings
+    )
+)
+EXECUTE FUNCTION roost.announce_account();

@@ -14,6 +14,8 @@ AS $$
 DECLARE
     v_user_id uuid := roost.require_user();
     v_old_id uuid := roost.current_device_id();
+    v_inbox text := format('user:%s', v_user_id);
+    v_offset bigint;
     v_device roost.devices;
 BEGIN
     -- Both devices are locked before the session, in the order of their ids: two sessions that swap
@@ -25,12 +27,17 @@ BEGIN
     ORDER BY device.id
     FOR UPDATE;
 
+    -- With the devices locked, and before the session is touched; the lock order is in
+    -- roost.revoke_sessions.
+    v_offset := realtime.take_offset(v_inbox);
+
     UPDATE roost.devices AS device
     SET device_name = register_device.device_name,
         device_type = register_device.device_type,
         platform = coalesce(register_device.platform, device.platform),
         capabilities = coalesce(register_device.capabilities, device.capabilities),
-        last_seen = now()
+        last_seen = now(),
+        change_seq = v_offset
     WHERE device.id = coalesce(register_device.device_id, v_old_id)
         AND device.user_id = v_user_id
         AND device.status = 'active'
@@ -43,9 +50,9 @@ BEGIN
     -- The rest of this transaction comes from the device that the session is on then.
     PERFORM set_config('roost.device_id', v_device.id::text, true);
 
-    -- Before the session is touched; the lock order is in roost.revoke_sessions.
-    PERFORM realtime.publish(
-        format('user:%s', v_user_id),
+    PERFORM realtime.append(
+        v_inbox,
+        v_offset,
         'device.registered',
         json_build_object(
             'device_id', v_device.id,

@@ -9,6 +9,7 @@ DECLARE
     v_user_id uuid := roost.require_user();
     v_device roost.devices;
     v_event json;
+    v_offset bigint;
 BEGIN
     -- The lock makes a sign-in on this device wait, and of two revocations the second find it done.
     SELECT device.*
@@ -30,10 +31,11 @@ BEGIN
         -- the lock order too (roost.revoke_sessions).
         v_event := json_build_object('device_id', v_device.id, 'device_name', v_device.device_name);
         PERFORM realtime.publish(format('device:%s', v_device.id), 'device.revoked', v_event);
-        PERFORM realtime.publish(format('user:%s', v_user_id), 'device.revoked', v_event);
+        v_offset := realtime.publish(format('user:%s', v_user_id), 'device.revoked', v_event);
 
         UPDATE roost.devices AS device
-        SET status = 'revoked'
+        SET status = 'revoked',
+            change_seq = v_offset
         WHERE device.id = v_device.id
         RETURNING device.* INTO STRICT v_device;
     END IF;

@@ -118,7 +118,8 @@ BEGIN
             WHERE message.conversation_id = v_conversation_id AND message.seq <= v_up_to_seq;
 
             UPDATE roost.conversations AS conversation
-            SET expired_number = greatest(conversation.expired_number, v_number)
+            SET expired_number = greatest(conversation.expired_number, v_number),
+                expired_seq = greatest(conversation.expired_seq, v_up_to_seq)
             WHERE conversation.id = v_conversation_id
             RETURNING conversation.last_number - conversation.expired_number
             INTO STRICT v_left_count;

@@ -105,7 +105,10 @@ BEGIN
     -- Whoever sends has read what is above. It also looks again, with new eyes after the wait: the
     -- sender may have been removed meanwhile, or may send no more.
     UPDATE roost.conversation_participants AS participant
-    SET last_read_seq = v_seq, last_delivered_seq = v_seq, read_number = v_number
+    SET last_read_seq = v_seq,
+        last_delivered_seq = v_seq,
+        read_number = v_number,
+        change_seq = v_seq
     WHERE participant.conversation_id = send_message.conversation_id
         AND participant.user_id = v_user_id
         AND participant.left_at IS NULL

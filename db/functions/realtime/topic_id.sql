@@ -10,5 +10,7 @@ RETURN pg_catalog.substring(
 
 REVOKE ALL ON FUNCTION realtime.topic_id(text) FROM PUBLIC;
 
+GRANT EXECUTE ON FUNCTION realtime.topic_id(text) TO roost_api;
+
 COMMENT ON FUNCTION realtime.topic_id(text) IS
 'The id in the name of one of Roost''s own topics, such as conversation:<id>; NULL in any other.';

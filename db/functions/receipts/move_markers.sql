@@ -46,7 +46,13 @@ BEGIN
         UPDATE roost.conversation_participants AS participant
         SET last_read_seq = CASE WHEN p_read THEN p_up_to_seq ELSE participant.last_read_seq END,
             read_number = CASE WHEN p_read THEN v_number ELSE participant.read_number END,
-            last_delivered_seq = greatest(participant.last_delivered_seq, p_up_to_seq)
+            last_delivered_seq = greatest(participant.last_delivered_seq, p_up_to_seq),
+            -- The offset that the event below takes, under the conversation's lock.
+            change_seq = (
+                SELECT conversation.last_seq + 1
+                FROM roost.conversations AS conversation
+                WHERE conversation.id = p_conversation_id
+            )
         WHERE participant.conversation_id = p_conversation_id
             AND participant.user_id = roost.current_user_id();
 

@@ -28,6 +28,21 @@ BEGIN
             coalesce(v_device.capabilities, '{}')
         )
         RETURNING device.id INTO v_device.device_id;
+
+        -- The person's other devices are told; a new person has none. Before the session is made;
+        -- the lock order is in roost.revoke_sessions.
+        IF EXISTS (
+            SELECT FROM roost.devices AS other
+            WHERE other.user_id = p_user.id AND other.id <> v_device.device_id
+        ) THEN
+            UPDATE roost.devices AS device
+            SET change_seq = realtime.publish(
+                format('user:%s', p_user.id),
+                'device.added',
+                roost.device_event(device)
+            )
+            WHERE device.id = v_device.device_id;
+        END IF;
     ELSE
         -- Locks the device before the session is made. A revocation at the same moment has either
         -- committed, and the device is not active here, or waits and then ends the new session too.

@@ -1,0 +1,119 @@
+-- Things as they are now, each once, in the order of the offsets at which they last changed:
+-- another kind of scope is one more branch. Under the policies of whoever asks. In a conversation
+-- those are participants, and messages that the device has: new ones are read by their seq. A page
+-- does not end between two that changed with one event, since it goes on behind an offset.
+CREATE OR REPLACE FUNCTION roost.read_scope_changes(
+    p_scope text,
+    p_after bigint,
+    p_from_seq bigint,
+    p_to_seq bigint,
+    p_limit bigint,
+    p_bytes bigint
+)
+RETURNS SETOF roost.scope_change
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- What a thing without content takes, about.
+    c_small CONSTANT bigint := 400;
+    v_id uuid := realtime.topic_id(p_scope);
+BEGIN
+    IF p_scope LIKE 'conversation:%' THEN
+        RETURN QUERY
+        SELECT
+            page.kind, page.op, page.id, page.change_offset, page.seq, page.size, page.value
+        FROM (
+            SELECT
+                changed.*,
+                rank() OVER (ORDER BY changed.change_offset) AS place,
+                sum(changed.size) OVER (
+                    ORDER BY changed.change_offset
+                    GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS bytes_before
+            FROM (
+                SELECT
+                    'participant'::text AS kind,
+                    CASE WHEN participant.left_at IS NULL THEN 'put' ELSE 'remove' END AS op,
+                    participant.user_id AS id,
+                    participant.change_seq AS change_offset,
+                    NULL::bigint AS seq,
+                    c_small AS size,
+                    CASE
+                        WHEN participant.left_at IS NULL
+                            THEN row_to_json(roost.describe_participant(participant))
+                    END AS value
+                FROM roost.conversation_participants AS participant
+                WHERE participant.conversation_id = v_id
+                    AND participant.change_seq > p_after
+                    -- Whoever left before is nobody to a device that begins.
+                    AND (participant.left_at IS NULL OR p_after >= 0)
+                UNION ALL
+                SELECT
+                    'message',
+                    'put',
+                    listed.id,
+                    listed.change_seq,
+                    listed.seq,
+                    c_small + roost.message_size(listed),
+                    row_to_json(roost.describe_message(listed))
+                FROM (
+                    SELECT message.*
+                    FROM roost.messages AS message
+                    WHERE message.conversation_id = v_id
+                        AND message.change_seq > message.seq
+                        AND message.change_seq > p_after
+                        -- Not by the index of seq, which has all of them.
+                        AND (message.seq BETWEEN p_from_seq AND p_to_seq) IS TRUE
+                    ORDER BY message.change_seq
+                    LIMIT p_limit
+                ) AS listed
+            ) AS changed
+        ) AS page
+        WHERE page.place <= p_limit
+            AND (page.bytes_before IS NULL OR page.bytes_before < p_bytes)
+        ORDER BY page.change_offset, page.kind;
+    ELSE
+        RETURN QUERY
+        SELECT
+            changed.kind, changed.op, changed.id, changed.change_offset, changed.seq, changed.size,
+            changed.value
+        FROM (
+            SELECT
+                'account'::text AS kind,
+                'put'::text AS op,
+                account.id,
+                account.change_seq AS change_offset,
+                NULL::bigint AS seq,
+                c_small AS size,
+                row_to_json(roost.describe_account(account)) AS value
+            FROM roost.users AS account
+            WHERE account.id = v_id AND account.change_seq > p_after
+            UNION ALL
+            SELECT
+                'device',
+                'put',
+                device.id,
+                device.change_seq,
+                NULL,
+                c_small,
+                row_to_json(roost.describe_device(device))
+            FROM roost.devices AS device
+            WHERE device.user_id = v_id AND device.change_seq > p_after
+        ) AS changed
+        ORDER BY changed.change_offset, changed.kind, changed.id;
+    END IF;
+END;
+$$;
+
+REVOKE ALL ON FUNCTION roost.read_scope_changes(text, bigint, bigint, bigint, bigint, bigint)
+FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION roost.read_scope_changes(text, bigint, bigint, bigint, bigint, bigint)
+TO roost_api;
+
+COMMENT ON FUNCTION roost.read_scope_changes(text, bigint, bigint, bigint, bigint, bigint) IS
+'Things of a scope that changed after an offset, in its order, about p_limit of them and p_bytes: of
+a conversation, participants and messages with a seq from p_from_seq to p_to_seq; of an inbox, all
+of them, which are few.';

@@ -1,0 +1,31 @@
+CREATE OR REPLACE FUNCTION roost.write_sync_cursor(p_scopes jsonb)
+RETURNS text
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT translate(
+        encode(
+            convert_to(
+                jsonb_build_object(
+                    'version', 1,
+                    'device', roost.current_device_id(),
+                    'epoch', realtime.get_epoch(),
+                    'scopes', p_scopes
+                )::text,
+                'UTF8'
+            ),
+            'base64'
+        ),
+        E'+/=\n',
+        '-_'
+    );
+$$;
+
+REVOKE ALL ON FUNCTION roost.write_sync_cursor(jsonb) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION roost.write_sync_cursor(jsonb) TO roost_api;
+
+COMMENT ON FUNCTION roost.write_sync_cursor(jsonb) IS
+'The cursor of a page of pull_changes: {"<scope>": [position, from_seq, to_seq, held_count]} of
+those that have moved since the acknowledgement, null for one that is gone.';

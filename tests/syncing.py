@@ -1,0 +1,202 @@
+"""A device that keeps its state by pull_changes, and asserts that each page can be taken in as it
+comes (docs/reference/sync.md); and what a server has, read anew.
+"""
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.serving import Client
+
+JSON = dict[str, Any]
+Thing = tuple[str, str]
+
+
+@dataclass
+class Scope:
+    """What a device has of a scope.
+
+    position -- from where it may listen; None until it has come that far
+    things -- by kind and id: the offset of its newest change, and what it is
+    """
+
+    position: int | None = None
+    from_seq: int | None = None
+    is_complete: bool = False
+    things: dict[Thing, tuple[int, JSON]] = field(default_factory=dict)
+
+    def messages(self) -> dict[int, JSON]:
+        """By seq."""
+        return {
+            value["seq"]: value
+            for (kind, _), (_, value) in self.things.items()
+            if kind == "message"
+        }
+
+
+@dataclass
+class SyncedDevice:
+    """
+    client -- signed in, on the device
+    cursor -- of the last page; None when that is acknowledged
+    """
+
+    client: Client
+    scopes: dict[str, Scope] = field(default_factory=dict)
+    cursor: str | None = None
+
+    def copy(self) -> "SyncedDevice":
+        return SyncedDevice(self.client, copy.deepcopy(self.scopes), self.cursor)
+
+    async def pull(self, **arguments: Any) -> JSON:
+        """Takes in one page."""
+        if self.cursor is not None:
+            arguments["cursor"] = self.cursor
+        page: JSON = await self.client.ask("pull_changes", **arguments)
+        self.take_in(page["changes"])
+        self.cursor = page["cursor"]
+        return page
+
+    async def acknowledge(self) -> int:
+        """The number of scopes that moved."""
+        moved = await self.client.ask("ack_changes", cursor=self.cursor)
+        self.cursor = None
+        return int(moved)
+
+    async def catch_up(self, *, acknowledges: bool = True, **arguments: Any) -> list[JSON]:
+        """All pages until there are no more, and until nothing comes of acknowledging them."""
+        pages = []
+        while True:
+            page = await self.pull(**arguments)
+            pages.append(page)
+            moved = await self.acknowledge() if acknowledges else 0
+            if not (page["has_more"] or moved):
+                return pages
+
+    def take_in(self, changes: list[JSON]) -> None:
+        for change in changes:
+            scope = change["scope"]
+            match change["kind"], change["op"]:
+                case "scope", "remove":
+                    self.scopes.pop(scope, None)
+                case "scope", "reset":
+                    self.scopes[scope] = Scope()
+                case "scope", "put":
+                    held = self.scopes[scope] if scope in self.scopes else Scope()
+                    self.scopes[scope] = held
+                    assert held.position is None or change["offset"] >= held.position
+                    held.position = change["offset"]
+                    held.from_seq = change["value"]["from_seq"]
+                    held.is_complete = change["value"]["is_complete"]
+                    # Of answers that were not acknowledged: what becomes of it is not told.
+                    for thing, (_, value) in list(held.things.items()):
+                        if thing[0] == "message" and value["seq"] < change["value"]["from_seq"]:
+                            del held.things[thing]
+                case "message", "remove_up_to":
+                    self._remove_up_to(scope, change["seq"])
+                case kind, "remove":
+                    self.scopes[scope].things.pop((kind, change["id"]), None)
+                case kind, "put":
+                    self._put(change, kind)
+                case _:
+                    raise AssertionError(change)
+
+    def _put(self, change: JSON, kind: str) -> None:
+        held = self.scopes.setdefault(change["scope"], Scope())
+        if kind == "message":
+            # The conversation and, but for what is older than all that it has, the question first.
+            assert any(known == "conversation" for known, _ in held.things), change
+            question = change["value"]["parent_message_id"]
+            if question is not None and ("message", question) not in held.things:
+                assert change["value"]["parent_seq"] < min(held.messages(), default=1 << 60)
+        thing = (kind, change["id"])
+        if thing in held.things:
+            assert change["offset"] >= held.things[thing][0], change
+        held.things[thing] = (change["offset"], change["value"])
+
+    def _remove_up_to(self, scope: str, seq: int) -> None:
+        things = self.scopes[scope].things
+        for thing, (_, value) in list(things.items()):
+            if thing[0] == "message":
+                if value["seq"] <= seq:
+                    del things[thing]
+                    continue
+                for what in ("parent", "root"):
+                    if (value[f"{what}_seq"] or seq + 1) <= seq:
+                        value[f"{what}_message_id"] = None
+
+    def state(self) -> dict[str, dict[Thing, JSON]]:
+        """By scope, what it has of everything, as server_state answers it."""
+        return {
+            name: {thing: comparable(thing[0], value) for thing, (_, value) in held.things.items()}
+            for name, held in self.scopes.items()
+        }
+
+    def buckets(self, scope: str) -> dict[str, list[int]]:
+        """What verify_scope takes."""
+        held = self.scopes[scope]
+        sums: dict[str, list[int]] = {"others": [0, 0]}
+        assert held.position is not None
+        assert held.from_seq is not None
+        if scope.startswith("conversation:"):
+            for number in range(held.from_seq // 1000, held.position // 1000 + 1):
+                sums[str(number)] = [0, 0]
+        for (kind, key), (offset, value) in held.things.items():
+            if kind != "conversation":
+                bucket = sums[str(value["seq"] // 1000) if kind == "message" else "others"]
+                bucket[0] += 1
+                bucket[1] = (bucket[1] + checksum(kind, key, offset)) % 2**32
+        return sums
+
+    async def verify(self, scope: str) -> JSON:
+        held = self.scopes[scope]
+        answer: JSON = await self.client.ask(
+            "verify_scope",
+            scope=scope,
+            position=held.position,
+            from_seq=held.from_seq,
+            buckets=self.buckets(scope),
+        )
+        return answer
+
+
+def checksum(kind: str, key: str, offset: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{kind}:{key}:{offset}".encode()).digest()[:4])
+
+
+def comparable(kind: str, value: JSON) -> JSON:
+    """Without what moves all the time, which is no change."""
+    moving = {
+        "account": {"last_login", "updated_at"},
+        "device": {"last_seen", "updated_at"},
+    }.get(kind, set())
+    return {name: part for name, part in value.items() if name not in moving}
+
+
+async def server_state(client: Client) -> dict[str, dict[Thing, JSON]]:
+    """Everything that a person may read, by the calls that list it."""
+    account = await client.ask("get_me")
+    things: dict[Thing, JSON] = {("account", account["id"]): account}
+    for device in await client.ask("list_devices", page_size=200):
+        things["device", device["id"]] = device
+    scopes = {f"user:{client.user_id}": things}
+    for state in ("active", "archived"):
+        for conversation in await client.ask("list_conversations", page_size=200, state=state):
+            key = conversation["id"]
+            things = {("conversation", key): conversation}
+            for participant in await client.ask(
+                "list_participants", conversation_id=key, page_size=200
+            ):
+                things["participant", participant["user_id"]] = participant
+            after = 0
+            while page := await client.ask(
+                "list_messages", conversation_id=key, after_seq=after, page_size=200
+            ):
+                after = page[-1]["seq"]
+                things |= {("message", message["id"]): message for message in page}
+            scopes[f"conversation:{key}"] = things
+    return {
+        name: {thing: comparable(thing[0], value) for thing, value in things.items()}
+        for name, things in scopes.items()
+    }
