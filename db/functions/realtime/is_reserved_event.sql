@@ -11,7 +11,8 @@ RETURN coalesce(
     OR (
         p_topic ~ '^(conversation|user|device|workspace|project):'
         AND p_event ~ (
-            '^(presence|(message|participant|conversation|account|device|device_message|conflict)[.]'
+            '^(presence|(message|participant|conversation|account|conflict)[.]'
+            || '|(device|device_message)[.]'
             || '|(typing|reaction|receipt|hidden|must_refetch)([.]|$))'
         )
     ),
