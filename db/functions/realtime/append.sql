@@ -80,7 +80,8 @@ COMMENT ON FUNCTION realtime.append(
     text, bigint, text, json, bigint, text, text, bigint
 ) IS
 'Writes an event under an offset that the caller has just taken under the topic''s row lock.
-Where roost.hands_over is on, roost.touched gets
-the event itself, with tabs between its parts, and not just its topic. p_about_offset is the offset of the event that made what this one is about, p_revokes a user id or
-everybody: whose right to the topic ends with it. p_grants_topic is the topic that whoever receives
-this in their inbox may read from now on, p_grants_after the offset to begin behind.';
+Where roost.hands_over is on, roost.touched gets the event itself, with tabs between its parts, and
+not just its topic. p_about_offset is the offset of the event that made what this one is about,
+p_revokes a user id or everybody: whose right to the topic ends with it. p_grants_topic is the topic
+that whoever receives this in their inbox may read from now on, p_grants_after the offset to begin
+behind.';
