@@ -2,7 +2,7 @@
 -- caller, each refusal. That a notification goes out at commit is for tests/test_realtime.py.
 BEGIN;
 
-SELECT plan(301);
+SELECT plan(302);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -347,6 +347,16 @@ SELECT is(
 SELECT is(
     (SELECT count(*) FROM realtime.events WHERE topic = 'user:told'), 6::bigint, 'all are stored'
 );
+SELECT set_config(
+    'roost.touched', E'user:1\t1\t{"a": 1}\n!session:1\n~user:1\tx\t{}\nuser:2', true
+);
+SELECT realtime.redact('user:told', ARRAY[1], '{}');
+SELECT is(
+    current_setting('roost.touched'),
+    E'user:1\n!session:1\n~user:1\tx\t{}\nuser:2',
+    'redact: what was told is looked for in the log'
+);
+SELECT set_config('roost.touched', '', true);
 DELETE FROM realtime.events WHERE topic = 'user:told';
 DELETE FROM realtime.topics WHERE topic = 'user:told';
 SELECT set_config('roost.gateway', '', true);

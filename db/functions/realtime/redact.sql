@@ -12,6 +12,18 @@ BEGIN
     UPDATE realtime.events AS event
     SET payload = p_payload
     WHERE event.topic = p_topic AND event.event_offset = ANY (p_offsets);
+
+    -- What the server is told by this transaction may have them too. It reads what is left out, but
+    -- for ephemeral events, which are in no log.
+    IF current_setting('roost.touched', true) LIKE E'%\t%' THEN
+        PERFORM set_config(
+            'roost.touched',
+            regexp_replace(
+                current_setting('roost.touched'), E'^([^~\t\n][^\t\n]*)\t.*$', '\1', 'gn'
+            ),
+            true
+        );
+    END IF;
 END;
 $$;
 
