@@ -81,14 +81,19 @@ REVOKE ALL ON FUNCTION roost.announce_device() FROM PUBLIC;
 COMMENT ON FUNCTION roost.announce_device() IS
 'Trigger: a change of a device is told in its person''s inbox.';
 
+-- Column by column: a comparison of rows is another expression after a dump is restored.
 CREATE OR REPLACE TRIGGER devices_announce
 BEFORE UPDATE OF device_name, device_type, platform, capabilities, status ON roost.devices
 FOR EACH ROW
 WHEN (
     OLD.change_seq = NEW.change_seq
-    AND (OLD.device_name, OLD.device_type, OLD.platform, OLD.capabilities, OLD.status)
-    IS DISTINCT FROM
-    (NEW.device_name, NEW.device_type, NEW.platform, NEW.capabilities, NEW.status)
+    AND (
+        OLD.device_name IS DISTINCT FROM NEW.device_name
+        OR OLD.device_type IS DISTINCT FROM NEW.device_type
+        OR OLD.platform IS DISTINCT FROM NEW.platform
+        OR OLD.capabilities IS DISTINCT FROM NEW.capabilities
+        OR OLD.status IS DISTINCT FROM NEW.status
+    )
 )
 EXECUTE FUNCTION roost.announce_device();
 

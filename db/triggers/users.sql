@@ -96,15 +96,18 @@ FOR EACH ROW
 WHEN (OLD.status <> NEW.status)
 EXECUTE FUNCTION roost.announce_account();
 
+-- Column by column: a comparison of rows is another expression after a dump is restored.
 CREATE OR REPLACE TRIGGER users_tell
 AFTER UPDATE OF email, display_name, plan_type, preferences, security_settings ON roost.users
 FOR EACH ROW
 WHEN (
     OLD.status = NEW.status
     AND (
-        OLD.email::text, OLD.display_name, OLD.plan_type, OLD.preferences, OLD.security_settings
-    ) IS DISTINCT FROM (
-        NEW.email::text, NEW.display_name, NEW.plan_type, NEW.preferences, NEW.security_settings
+        OLD.email::text IS DISTINCT FROM NEW.email::text
+        OR OLD.display_name IS DISTINCT FROM NEW.display_name
+        OR OLD.plan_type IS DISTINCT FROM NEW.plan_type
+        OR OLD.preferences IS DISTINCT FROM NEW.preferences
+        OR OLD.security_settings IS DISTINCT FROM NEW.security_settings
     )
 )
 EXECUTE FUNCTION roost.announce_account();
