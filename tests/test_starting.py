@@ -26,6 +26,7 @@ class Gate:
         self.database = make_conninfo(database, host=str(folder), port=PORT)
         self.refused = 0
         self.is_open = False
+        self._admitted: list[asyncio.Task[object]] = []
         self._behind = f"{parts['host']}/.s.PGSQL.{parts['port']}"
         self._place = folder / f".s.PGSQL.{PORT}"
 
@@ -36,19 +37,32 @@ class Gate:
             yield
         finally:
             server.close()
+            await asyncio.gather(*self._admitted)
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        admitted = asyncio.current_task()
+        assert admitted is not None
+        self._admitted.append(admitted)
         with contextlib.suppress(ConnectionError):
             if self.is_open:
-                onwards = await asyncio.open_unix_connection(self._behind)
-                await asyncio.gather(_pass(reader, onwards[1]), _pass(onwards[0], writer))
+                behind, onwards = await asyncio.open_unix_connection(self._behind)
+                try:
+                    await asyncio.gather(_pass(reader, onwards), _pass(behind, writer))
+                finally:
+                    await _close(onwards)
             else:
                 self.refused += 1
                 await reader.read(1024)
                 body = b"\0".join(FIELDS) + b"\0"
                 writer.write(b"E" + (len(body) + 4).to_bytes(4, "big") + body)
                 await writer.drain()
-        writer.close()
+        await _close(writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
