@@ -145,9 +145,12 @@ async def test_clients_that_do_not_answer_do_not_hold_the_end_up(database: str) 
         assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "workers"])
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-async def test_a_second_signal_ends_it_at_once(napping: str, second: signal.Signals) -> None:
-    async with serving(napping, ROOST_REALTIME_DRAIN_MS="2500") as server:
+async def test_a_second_signal_ends_it_at_once(
+    napping: str, second: signal.Signals, arguments: tuple[str, ...]
+) -> None:
+    async with serving(napping, *arguments, ROOST_REALTIME_DRAIN_MS="2500") as server:
         phones = await server.phones(700)
         call = asyncio.create_task(server.person.call("nap", seconds=2))
         await asyncio.sleep(0.2)

@@ -311,13 +311,16 @@ async def test_the_port_is_not_shared_with_strangers(host: Host, database: str) 
 async def test_nothing_is_announced_where_a_worker_does_not_start(
     database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # In place of Python something that ends at once.
+    # In place of Python something that ends at once, then nothing.
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\nexit 3\n")
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     announced: list[str] = []
-    with pytest.raises(workers.WorkerError, match=r"worker [12] does not start"):
+    with pytest.raises(workers.WorkerError, match=r"worker [12] has ended \(3\) before it"):
+        await workers.run(Settings(port=0), database, 2, announced.append)
+    script.unlink()
+    with pytest.raises(workers.WorkerError, match=r"worker [12] cannot be started \(.*No such"):
         await workers.run(Settings(port=0), database, 2, announced.append)
     assert announced == []
 

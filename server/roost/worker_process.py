@@ -28,10 +28,16 @@ def main(descriptor: str, name: str) -> int:
 
     try:
         uvloop.run(_serve(settings, conninfo, int(descriptor)))
-    except (OSError, RoostError) as error:
-        print(f"roost: worker {name}: {error}", file=sys.stderr)
-        return 1
+    except RoostError as error:
+        return _fail(name, " ".join(filter(None, (error.message, error.details, error.hint))))
+    except OSError as error:
+        return _fail(name, str(error))
     return 0
+
+
+def _fail(name: str, why: str) -> int:
+    print(f"roost: worker {name}: {why}", file=sys.stderr)
+    return 1
 
 
 async def _serve(settings: Settings, conninfo: str, descriptor: int) -> None:

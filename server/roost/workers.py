@@ -45,7 +45,7 @@ DRAIN_SECONDS: Final = 3.9
 
 
 class WorkerError(Exception):
-    """A worker could not start. It has said itself why."""
+    """A worker could not start."""
 
 
 class _Worker:
@@ -61,18 +61,31 @@ class _Worker:
         self._port = port
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def process(self) -> asyncio.subprocess.Process | None:
+        """The one that runs, if one does."""
+        process = self._process
+        return None if process is None or process.returncode is not None else process
+
     async def keep(self) -> None:
         """Has the worker run, for ever. Raises WorkerError when not even the first one comes up."""
         loop = asyncio.get_running_loop()
         delay = FIRST_DELAY
         while True:
             started = loop.time()
-            code = await self._run()
+            try:
+                ended = f"has ended ({await self._run()})"
+            except OSError as error:
+                # The system has no room for one more process at the moment.
+                ended = f"cannot be started ({error})"
             if not self.ready.is_set():
-                raise WorkerError(f"worker {self._name} does not start: it says above why")
+                raise WorkerError(
+                    f"worker {self._name} {ended} before it took requests: what it said itself is"
+                    " above"
+                )
             if loop.time() - started > SOUND_SECONDS:
                 delay = FIRST_DELAY
-            logger.error("worker %s has ended (%d): starting it again", self._name, code)
+            logger.error("worker %s %s: starting it again", self._name, ended)
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
 
@@ -80,33 +93,21 @@ class _Worker:
         """Starts it, and waits until it ends. Returns the exit code; below 0 it is a signal."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "roost.worker_process"),
-                *(str(theirs.fileno()), self._name),
-                env={**os.environ, "ROOST_PORT": str(self._port)},
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                # Ctrl-C at the terminal is for this process, which then ends the workers in order.
-                start_new_session=True,
-            )
-        try:
-            await self._hub.connect(self._name, ours, self.ready.set, stuck=process.kill)
-            return await process.wait()
-        except BaseException:
-            # What was not told yet of its end is told by end().
-            ours.detach()
-            raise
-
-    def end(self, *, by_force: bool = False) -> "asyncio.Future[int] | None":
-        """Tells it to drain. Returns what is done when it has ended; None where none runs."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return None
-        if by_force:
-            process.kill()
-        else:
-            process.terminate()
-        return asyncio.ensure_future(process.wait())
+            try:
+                process = self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "roost.worker_process"),
+                    *(str(theirs.fileno()), self._name),
+                    env={**os.environ, "ROOST_PORT": str(self._port)},
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    # Ctrl-C at the terminal is for this process, which then ends the workers.
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        await self._hub.connect(self._name, ours, self.ready.set, stuck=process.kill)
+        return await process.wait()
 
 
 async def run(
@@ -152,19 +153,27 @@ async def run(
                     await worker.ready.wait()
                 announce(address_of(name))
         except* WorkerError as errors:
+            # One is enough to say.
             raise errors.exceptions[0] from None
         finally:
             await _end(workers)
 
 
 async def _end(workers: list[_Worker]) -> None:
+    """Has them drain; who has not ended then, or when this is cancelled, is ended by force."""
+    ending = []
+    for worker in workers:
+        if worker.process is not None:
+            worker.process.terminate()
+            ending.append(asyncio.ensure_future(worker.process.wait()))
     try:
-        ending = [end for worker in workers if (end := worker.end()) is not None]
         if ending:
             await asyncio.wait(ending, timeout=DRAIN_SECONDS)
     finally:
         for worker in workers:
-            worker.end(by_force=True)
+            if worker.process is not None:
+                worker.process.kill()
+        await asyncio.gather(*ending)
 
 
 def _reserve(host: str, port: int) -> list[socket.socket]:
