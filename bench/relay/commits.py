@@ -8,7 +8,8 @@ conversation of its own.
     notifying   as live, but that every transaction tells the relay itself, by pg_notify
 
 Each has a copy of the same database and a server of its own, all of it on one PostgreSQL; they take
-turns in every round. So many database connections as clients, that all of them may commit at once.
+turns in every round, and turns at being the first, who comes behind what is cleared up between the
+rounds. So many database connections as clients, that all of them may commit at once.
 
 The slow disk is commit_delay: whoever is to flush waits for a millisecond before. A round of those
 that relay is over when all that was committed has been received.
@@ -17,6 +18,7 @@ that relay is over when all that was committed has been received.
 import json
 import statistics
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -140,12 +142,14 @@ def measure() -> list[Row]:
             name: stack.enter_context(_variant(postgres, name, *differs, joins))
             for name, differs in VARIANTS.items()
         }
+        turns = deque(variants.values())
         for _ in range(ROUNDS):
             for flush, settings in FLUSHES.items():
                 _set_flush(postgres, *settings)
-                for variant in variants.values():
+                for variant in turns:
                     _run(postgres, "CHECKPOINT")
                     variant.measure(load, requests, flush)
+            turns.rotate()
     load.close()
     return [row for flush in FLUSHES for row in _rows(flush, variants)]
 

@@ -21,6 +21,7 @@ DECLARE
     c_most_bytes CONSTANT integer := 4096;
     c_most_touched CONSTANT integer := 32768;
     v_id uuid;
+    v_payload CONSTANT text := p_payload::text;
 BEGIN
     INSERT INTO realtime.events (
         topic, event_offset, event, payload, actor_id, device_id, about_offset, revokes,
@@ -43,8 +44,9 @@ BEGIN
     -- A server that writes is told the event with the news of it, and need not read it. JSON may
     -- have the characters that end a part of a line, or the line, between its own parts.
     IF current_setting('roost.hands_over', true) = 'on'
-        AND octet_length(p_payload::text) <= c_most_bytes
-        AND p_payload::text !~ '[\t\n]'
+        AND octet_length(v_payload) <= c_most_bytes
+        AND strpos(v_payload, E'\t') = 0
+        AND strpos(v_payload, E'\n') = 0
         AND octet_length(coalesce(current_setting('roost.touched', true), '')) <= c_most_touched
     THEN
         PERFORM realtime.wake(
@@ -59,7 +61,7 @@ BEGIN
                 coalesce(p_revokes, ''),
                 coalesce(p_grants_topic, ''),
                 coalesce(p_grants_after::text, ''),
-                p_payload
+                v_payload
             )
         );
     ELSE
