@@ -392,6 +392,30 @@ async def phone_of(person: Client, topic: str, **broadcast: Any) -> AsyncIterato
         yield phone
 
 
+async def test_the_progress_of_catching_up_is_told_to_all_devices(client: Client) -> None:
+    ada = await client.sign_up(EMAIL)
+    for _ in range(5):
+        await say(ada, await ada.open_conversation(), 3)
+    tablet = await client.sign_in(EMAIL)
+    async with phone_of(ada, f"user:{ada.user_id}") as phone:
+        device = SyncedDevice(tablet)
+        pages = await device.catch_up(limit=4)
+        # One that moves nothing is not told.
+        assert await device.pull()
+        assert await device.acknowledge() == 0
+        told = await phone.events(len(pages) - 1)
+        await phone.is_answered()
+    assert len(pages) > 5
+    assert [event["event"] for event in told] == ["sync.progress"] * len(told)
+    assert [event["payload"] for event in told] == [
+        {"device_id": tablet.device_id, "work": "pull", **page["progress"]} for page in pages[:-1]
+    ]
+    done = [event["payload"]["done"] for event in told]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (1, 6)
+    assert {event["payload"]["total"] for event in told} == {6}
+
+
 async def test_devices_hear_of_the_account_and_of_each_other(client: Client) -> None:
     ada = await client.sign_up(EMAIL)
     device = SyncedDevice(ada)
@@ -406,6 +430,8 @@ async def test_devices_hear_of_the_account_and_of_each_other(client: Client) -> 
             pages = await device.catch_up()
             assert pages[0]["changes"][-1]["offset"] == heard[-1]["meta"]["offset"]
             await is_in_step(device)
+            (progress,) = await phone.events(1)
+            assert progress["event"] == "sync.progress"
             assert before
             return [event["payload"] for event in heard]
 

@@ -2,7 +2,7 @@
 -- no notification has room for them; each kind of caller, each refusal.
 BEGIN;
 
-SELECT plan(63);
+SELECT plan(69);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -104,6 +104,9 @@ CROSS JOIN (
     ('message.created', true),
     ('participant.x', true),
     ('conversation.added', true),
+    ('account.updated', true),
+    ('conflict.opened', true),
+    ('sync.progress', true),
     ('device.revoked', true),
     ('device_message.created', true),
     ('presence', true),

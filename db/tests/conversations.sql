@@ -1011,7 +1011,7 @@ SELECT is(
     'cases are run, and undone'
 );
 SELECT is(
-    (SELECT count(*) FROM realtime.events WHERE topic LIKE 'conversation:%e0'),
+    (SELECT count(*) FROM realtime.events WHERE topic LIKE 'conversation:%0000e0'),
     0::bigint,
     'so that no event is left of them'
 );
@@ -1310,7 +1310,7 @@ SELECT results_eq(
     $$
         SELECT event.event, event.payload ->> 'user_id', event.payload ->> 'role'
         FROM realtime.events AS event
-        WHERE event.topic LIKE 'conversation:%e0' AND event.event_offset BETWEEN 13 AND 15
+        WHERE event.topic LIKE 'conversation:%0000e0' AND event.event_offset BETWEEN 13 AND 15
         ORDER BY event.event_offset
     $$,
     $$ VALUES
@@ -1338,7 +1338,7 @@ SELECT results_eq(
         SELECT DISTINCT event.event, string_agg(keys.key, ' ' ORDER BY keys.place)
         FROM realtime.events AS event
         CROSS JOIN LATERAL json_object_keys(event.payload) WITH ORDINALITY AS keys (key, place)
-        WHERE event.topic LIKE 'conversation:%e0' AND event.event ~ '^(conversation|participant)'
+        WHERE event.topic LIKE 'conversation:%00e0' AND event.event ~ '^(conversation|participant)'
         GROUP BY event.event, event.event_offset
         ORDER BY event.event
     $$,
@@ -1488,7 +1488,7 @@ SELECT results_eq(
     $$
         SELECT event.topic, event.event
         FROM realtime.events AS event
-        WHERE event.topic LIKE 'user:%e_'
+        WHERE event.topic LIKE 'user:%000000e_'
             AND event.event_offset > (
                 SELECT max(before.event_offset) - 2
                 FROM realtime.events AS before
@@ -1545,7 +1545,7 @@ SELECT set_eq(
     $$
         SELECT event.payload ->> 'title'
         FROM realtime.events AS event
-        WHERE event.topic LIKE 'user:%e_' AND event.payload ->> 'title' IS NOT NULL
+        WHERE event.topic LIKE 'user:%000000e_' AND event.payload ->> 'title' IS NOT NULL
     $$,
     ARRAY['New plans', 'Other'],
     'inboxes name it'
@@ -1559,7 +1559,7 @@ SELECT set_eq(
     $$
         SELECT event.payload ->> 'title'
         FROM realtime.events AS event
-        WHERE event.topic LIKE 'user:%e_' AND event.payload ->> 'title' IS NOT NULL
+        WHERE event.topic LIKE 'user:%000000e_' AND event.payload ->> 'title' IS NOT NULL
     $$,
     ARRAY['', 'Other'],
     'inboxes do not name it any more, and others still'
@@ -1620,7 +1620,7 @@ DROP TRIGGER refuse ON roost.messages;
 SELECT is(roost.purge_conversations(100), 1 + 1 + 3::bigint, 'then the rest');
 SELECT is(roost.purge_conversations(100), 0::bigint, 'and nothing is left to do');
 SELECT is(
-    (SELECT count(*) FROM realtime.events WHERE topic LIKE 'conversation:%0000000000e0')
+    (SELECT count(*) FROM realtime.events WHERE topic LIKE 'conversation:%0000e0')
     + (SELECT count(*) FROM roost.conversations WHERE id::text ~ '0000000000e0$')
     + (
         SELECT count(*)
@@ -1643,7 +1643,7 @@ SELECT results_eq(
     $$
         SELECT event.event, event.revokes, event.payload ->> 'title'
         FROM realtime.events AS event
-        WHERE event.topic LIKE 'conversation:%f1'
+        WHERE event.topic LIKE 'conversation:%000000f1'
     $$,
     $$ VALUES ('conversation.deleted', 'everybody', '') $$,
     'leaves one event, for whoever is live'

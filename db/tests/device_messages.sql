@@ -441,7 +441,7 @@ SELECT results_eq(
     $$
         SELECT event_offset, payload::jsonb - 'created_at' - 'expires_at'
         FROM realtime.events
-        WHERE topic LIKE 'device:%d2' AND event = 'device_message.created' AND event_offset = 1
+        WHERE topic LIKE 'device:%0000d2' AND event = 'device_message.created' AND event_offset = 1
     $$,
     $$ VALUES (
         1::bigint,
@@ -461,7 +461,7 @@ SELECT results_eq(
 SELECT results_eq(
     $$
         SELECT event_offset, payload ->> 'state', payload ->> 'message_type'
-        FROM realtime.events WHERE topic LIKE 'device:%d2' ORDER BY event_offset
+        FROM realtime.events WHERE topic LIKE 'device:%0000d2' ORDER BY event_offset
     $$,
     $$ VALUES
         (1::bigint, 'acknowledged', NULL), (2, 'acknowledged', NULL), (3, 'acknowledged', NULL),
@@ -539,7 +539,7 @@ SELECT results_eq(
         SELECT event_offset, event, right(payload ->> 'id', 2),
             right(payload ->> 'device_id', 2), payload ->> 'state'
         FROM realtime.events
-        WHERE topic LIKE 'device:%d2' AND event_offset >= 4
+        WHERE topic LIKE 'device:%0000d2' AND event_offset >= 4
         ORDER BY event_offset
     $$,
     $$ VALUES
@@ -605,7 +605,7 @@ SELECT results_eq(
     $$
         SELECT event, right(payload ->> 'id', 2), right(payload ->> 'device_id', 2)
         FROM realtime.events
-        WHERE topic LIKE 'device:%d2' AND event_offset > 5
+        WHERE topic LIKE 'device:%0000d2' AND event_offset > 5
         ORDER BY event_offset
     $$,
     $$ VALUES
@@ -615,7 +615,7 @@ SELECT results_eq(
 SELECT results_eq(
     $$
         SELECT event_offset, payload ->> 'state' FROM realtime.events
-        WHERE topic LIKE 'device:%d1' AND event = 'device_message.created'
+        WHERE topic LIKE 'device:%0000d1' AND event = 'device_message.created'
         ORDER BY event_offset
     $$,
     $$ VALUES (1::bigint, 'expired'), (2, 'expired'), (3, 'waiting') $$,

@@ -366,7 +366,7 @@ SELECT is(
             ', ' ORDER BY event.event_offset
         )
         FROM realtime.events AS event
-        WHERE event.topic LIKE 'conversation:%1' AND event.event_offset > 12
+        WHERE event.topic LIKE 'conversation:%0000001' AND event.event_offset > 12
     ),
     '3 6 0',
     'and the others hear of it once'

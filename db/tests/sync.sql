@@ -1,7 +1,7 @@
 -- What a device lacks: in which order it comes, where it goes on, what is refused.
 BEGIN;
 
-SELECT plan(112);
+SELECT plan(114);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -185,26 +185,38 @@ SELECT throws_ok(
 FROM (
     VALUES
     ('[]', 'RO302'),
-    ('{"version": 2, "scopes": {}}', 'RO302'),
-    ('{"version": 1, "scopes": []}', 'RO302'),
-    ('{"version": 1, "scopes": {"app:x": null}}', 'RO302'),
+    ('{"version": 2, "scopes": {}, "progress": {"done": 1, "total": 2}}', 'RO302'),
+    ('{"version": 1, "scopes": [], "progress": {"done": 1, "total": 2}}', 'RO302'),
+    ('{"version": 1, "scopes": {"app:x": null}, "progress": {"done": 1, "total": 2}}', 'RO302'),
     (
         '{"version": 1, "scopes":'
-        ' {"user:00000000-0000-7000-8000-00000000000a": [1, 1, 1]}}',
+        ' {"user:00000000-0000-7000-8000-00000000000a": [1, 1, 1]},'
+        ' "progress": {"done": 1, "total": 2}}',
         'RO302'
     ),
     (
         '{"version": 1, "scopes":'
-        ' {"user:00000000-0000-7000-8000-00000000000a": [-2, 1, 1, 1]}}',
+        ' {"user:00000000-0000-7000-8000-00000000000a": [-2, 1, 1, 1]},'
+        ' "progress": {"done": 1, "total": 2}}',
         'RO302'
     ),
     (
-        '{"version": 1, "device": "00000000-0000-7000-8000-0000000000db", "scopes": {}}',
+        '{"version": 1, "device": "00000000-0000-7000-8000-0000000000da", "scopes": {}}',
+        'RO302'
+    ),
+    (
+        '{"version": 1, "device": "00000000-0000-7000-8000-0000000000da", "scopes": {},'
+        ' "progress": {"done": -1, "total": 2}}',
+        'RO302'
+    ),
+    (
+        '{"version": 1, "device": "00000000-0000-7000-8000-0000000000db", "scopes": {},'
+        ' "progress": {"done": 1, "total": 2}}',
         'RO302'
     ),
     (
         '{"version": 1, "device": "00000000-0000-7000-8000-0000000000da", "epoch": "none",'
-        ' "scopes": {}}',
+        ' "scopes": {}, "progress": {"done": 1, "total": 2}}',
         'RO403'
     )
 ) AS sent (said, sqlstate);
@@ -447,7 +459,8 @@ SELECT is(
                 convert_to(
                     '{"version": 1, "device": "00000000-0000-7000-8000-0000000000dc",'
                     ' "epoch": "first", "scopes":'
-                    ' {"conversation:00000000-0000-7000-9000-000000000001": [1, 1, 1, 1]}}',
+                    ' {"conversation:00000000-0000-7000-9000-000000000001": [1, 1, 1, 1]},'
+                    ' "progress": {"done": 1, "total": 2}}',
                     'UTF8'
                 ),
                 'base64'
@@ -677,7 +690,8 @@ SELECT throws_ok(
                                     'conversation:' || gen_random_uuid(), NULL::text
                                 )
                                 FROM generate_series(1, 1000)
-                            )
+                            ),
+                            'progress', '{"done": 0, "total": 1000}'::jsonb
                         )::text,
                         'UTF8'
                     ),

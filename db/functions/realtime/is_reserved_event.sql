@@ -11,7 +11,7 @@ RETURN coalesce(
     OR (
         p_topic ~ '^(conversation|user|device|workspace|project):'
         AND p_event ~ (
-            '^(presence|(message|participant|conversation|account|conflict)[.]'
+            '^(presence|(message|participant|conversation|account|conflict|sync)[.]'
             || '|(device|device_message)[.]'
             || '|(typing|reaction|receipt|hidden|must_refetch)([.]|$))'
         )

@@ -11,6 +11,7 @@ AS $$
 DECLARE
     v_device_id uuid;
     v_epoch text := realtime.get_epoch();
+    v_read jsonb;
     v_scopes jsonb;
     v_lost text [];
     v_gone bigint;
@@ -25,7 +26,8 @@ BEGIN
     FOR KEY SHARE;
 
     v_device_id := roost.require_sync_device();
-    v_scopes := roost.read_sync_cursor(ack_changes.cursor);
+    v_read := roost.read_sync_cursor(ack_changes.cursor);
+    v_scopes := v_read -> 'scopes';
 
     PERFORM FROM roost.sync_scopes AS stored
     WHERE stored.device_id = v_device_id
@@ -93,6 +95,19 @@ BEGIN
         ORDER BY own.conversation_id
     ) AS unmarked;
 
+    IF v_gone + v_moved > 0 THEN
+        PERFORM realtime.broadcast(
+            format('user:%s', roost.current_user_id()),
+            'sync.progress',
+            json_build_object(
+                'device_id', v_device_id,
+                'work', 'pull',
+                'done', v_read -> 'progress' -> 'done',
+                'total', v_read -> 'progress' -> 'total'
+            )
+        );
+    END IF;
+
     RETURN v_gone + v_moved;
 END;
 $$;
@@ -106,7 +121,8 @@ GRANT EXECUTE ON FUNCTION api.ack_changes(text) TO roost_user;
 COMMENT ON FUNCTION api.ack_changes(text) IS
 'Says that the calling device has taken in everything up to a cursor of pull_changes: from there it
 goes on, however long it is away, and messages of conversations count as delivered. Positions only
-move forward; the same cursor again changes nothing.
+move forward; the same cursor again changes nothing. The person''s devices hear how far it
+has come, by the ephemeral event sync.progress.
 
 Callers: signed-in people, on a device.
 Arguments: cursor, of a page of pull_changes.

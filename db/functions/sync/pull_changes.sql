@@ -53,7 +53,7 @@ BEGIN
     PERFORM roost.require_sync_device();
 
     IF pull_changes.cursor IS NOT NULL THEN
-        v_given := roost.read_sync_cursor(pull_changes.cursor);
+        v_given := roost.read_sync_cursor(pull_changes.cursor) -> 'scopes';
     END IF;
 
     v_open := (SELECT count(*) FROM jsonb_object_keys(v_given));
@@ -331,6 +331,10 @@ BEGIN
     END LOOP;
 
     v_page.changes := ('[' || array_to_string(v_texts, ',') || ']')::json;
+    v_page.has_more := v_open > 0;
+    v_page.progress := json_build_object(
+        'done', v_total - least(v_open, v_total), 'total', v_total
+    );
     v_page.cursor := roost.write_sync_cursor(
         v_given || coalesce(
             (
@@ -338,11 +342,8 @@ BEGIN
                 FROM unnest(v_moved, v_states) AS moved (scope, state)
             ),
             '{}'
-        )
-    );
-    v_page.has_more := v_open > 0;
-    v_page.progress := json_build_object(
-        'done', v_total - least(v_open, v_total), 'total', v_total
+        ),
+        v_page.progress
     );
 
     RETURN v_page;

@@ -32,6 +32,7 @@ BEGIN
         jsonb_typeof(v_sent) = 'object'
         AND v_sent -> 'version' = '1'
         AND jsonb_typeof(v_sent -> 'scopes') = 'object'
+        AND (v_sent -> 'progress')::text ~ '^\{"done": [0-9]{1,9}, "total": [0-9]{1,9}\}$'
         AND (
             SELECT coalesce(
                 bool_and(
@@ -64,7 +65,7 @@ BEGIN
             HINT = 'Call pull_changes without a cursor: it says which scopes to read again.';
     END IF;
 
-    RETURN v_sent -> 'scopes';
+    RETURN v_sent;
 END;
 $$;
 

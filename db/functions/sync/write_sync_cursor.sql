@@ -1,4 +1,4 @@
-CREATE OR REPLACE FUNCTION roost.write_sync_cursor(p_scopes jsonb)
+CREATE OR REPLACE FUNCTION roost.write_sync_cursor(p_scopes jsonb, p_progress json)
 RETURNS text
 LANGUAGE sql
 STABLE
@@ -11,7 +11,8 @@ AS $$
                     'version', 1,
                     'device', roost.current_device_id(),
                     'epoch', realtime.get_epoch(),
-                    'scopes', p_scopes
+                    'scopes', p_scopes,
+                    'progress', p_progress
                 )::text,
                 'UTF8'
             ),
@@ -22,10 +23,11 @@ AS $$
     );
 $$;
 
-REVOKE ALL ON FUNCTION roost.write_sync_cursor(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION roost.write_sync_cursor(jsonb, json) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION roost.write_sync_cursor(jsonb) TO roost_api;
+GRANT EXECUTE ON FUNCTION roost.write_sync_cursor(jsonb, json) TO roost_api;
 
-COMMENT ON FUNCTION roost.write_sync_cursor(jsonb) IS
+COMMENT ON FUNCTION roost.write_sync_cursor(jsonb, json) IS
 'The cursor of a page of pull_changes: {"<scope>": [position, from_seq, to_seq, held_count]} of
-those that have moved since the acknowledgement, null for one that is gone.';
+those that have moved since the acknowledgement, null for one that is gone; and how far the page has
+come.';
