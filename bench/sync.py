@@ -1,10 +1,14 @@
-"""Catching up, in the database, as a signed-in person on a device.
+"""Catching up, and sending what was done offline, in the database, as a person on a device.
 
-One person has BENCH_SYNC_MESSAGES messages (20) in each of 1,000 conversations, another ten times
+One person has BENCH_SYNC_MESSAGES messages (50) in each of 1,000 conversations, another ten times
 as many in as many; a third has 20 conversations. What changes is the same for all of them. Nothing
 is acknowledged while it is measured, so each call does the same again.
+
+1,000 operations are pushed in one call, beside as many calls of the function that they call, in one
+statement too; and they are pushed again, as by a device that the answer never reached.
 """
 
+import json
 import os
 import statistics
 import sys
@@ -16,10 +20,12 @@ import psycopg
 from bench.results import Row, ratios, report
 from bench.servers import database
 
-MESSAGES: Final = int(os.environ.get("BENCH_SYNC_MESSAGES", "20"))
+MESSAGES: Final = int(os.environ.get("BENCH_SYNC_MESSAGES", "50"))
 CONVERSATIONS: Final = 1_000
 CALLS: Final = 100
 FEW: Final = 20
+OPERATIONS: Final = 1_000
+PUSHES: Final = 5
 
 # Name, number, conversations, messages in each.
 PEOPLE: Final = (
@@ -31,6 +37,7 @@ WRITER: Final = 9
 
 ID: Final = "('00000000-0000-7000-{}-' || lpad(({})::text, 12, '0'))::uuid"
 PERSON: Final = "00000000-0000-7000-8000-{:012}"
+CONVERSATION: Final = "00000000-0000-7000-9000-{:012}"
 
 FILL_PEOPLE: Final = f"""
 SET session_replication_role = replica;
@@ -150,6 +157,48 @@ def _measure(connection: psycopg.Connection[Any], plain: psycopg.Connection[Any]
     return rows
 
 
+def _timed(connection: psycopg.Connection[Any], statement: str, values: Any) -> float:
+    """Milliseconds of a statement."""
+    started = time.perf_counter()
+    connection.execute(statement.encode(), values, prepare=True)
+    return (time.perf_counter() - started) * 1000
+
+
+def _measure_push(connection: psycopg.Connection[Any]) -> list[Row]:
+    person = PEOPLE[0][1]
+    figures: dict[str, list[float]] = {"push": [], "again": [], "calls": []}
+    for push in range(PUSHES + 1):
+        operations = json.dumps(
+            [
+                {
+                    "id": push * OPERATIONS + n,
+                    "kind": "send_message",
+                    "args": {
+                        "conversation_id": CONVERSATION.format(person * 100_000 + n % FEW + 1),
+                        "content": {
+                            "text": f"A message of the length that people write, number {n}"
+                        },
+                    },
+                }
+                for n in range(1, OPERATIONS + 1)
+            ]
+        )
+        _become(connection, person)
+        statement = "SELECT count(*) FROM api.push_operations(%s)"
+        taken = {name: _timed(connection, statement, [operations]) for name in ("push", "again")}
+        _become(connection, WRITER)
+        taken["calls"] = _timed(connection, SAY, {"person": person, "number": OPERATIONS})
+        if push:
+            for name, milliseconds in taken.items():
+                figures[name].append(milliseconds)
+    what = f"push of {OPERATIONS:,} operations"
+    return [
+        Row(what, statistics.median(figures["push"]), "ms"),
+        Row(f"{what}, again", statistics.median(figures["again"]), "ms"),
+        Row(f"{what} / as many calls", ratios(figures["push"], figures["calls"]), "ratio"),
+    ]
+
+
 def main() -> int:
     """Fills, measures and reports; answers the exit code."""
     with (
@@ -174,7 +223,7 @@ def main() -> int:
         plain.execute("CHECKPOINT")
         connection.execute("SET ROLE roost_user")
         connection.execute("SET roost.gateway = 'on'")
-        rows = _measure(connection, plain)
+        rows = _measure(connection, plain) + _measure_push(connection)
     report("sync", rows)
     return 0
 

@@ -13,12 +13,18 @@ AS $$
 DECLARE
     c_most CONSTANT integer := 1000;
     -- Well below the time that a call has: what has been applied stays applied.
-    c_patience CONSTANT interval := '3 seconds'::interval;
+    v_until CONSTANT timestamptz := statement_timestamp() + '3 seconds'::interval;
+    -- What one of them that fails has done once more.
+    c_most_together CONSTANT integer := 100;
     v_user_id uuid := roost.require_user();
     v_device_id uuid;
     v_last_id bigint;
-    v_sent record;
+    v_sent jsonb [];
+    v_place integer := 1;
+    v_count integer;
+    v_id bigint;
     v_answer roost.pushed_operation;
+    v_answers roost.pushed_operation [];
     v_opened uuid[] := '{}'::uuid[];
 BEGIN
     IF (
@@ -72,34 +78,52 @@ BEGIN
 
     PERFORM roost.lock_targets(push_operations.operations, v_last_id);
 
-    FOR v_sent IN
-        SELECT (sent.operation ->> 'id')::bigint AS id, sent.operation
+    v_sent := ARRAY(
+        SELECT sent.operation
         FROM jsonb_array_elements(push_operations.operations)
             WITH ORDINALITY AS sent (operation, place)
         ORDER BY (sent.operation ->> 'id')::bigint, sent.place
-    LOOP
-        EXIT WHEN clock_timestamp() > statement_timestamp() + c_patience;
+    );
 
-        IF v_sent.id <= v_last_id THEN
-            v_answer := roost.repeat_operation(v_sent.operation);
-        ELSIF v_sent.id = v_last_id + 1 THEN
-            v_answer := roost.take_operation(v_sent.operation);
-            v_last_id := v_sent.id;
+    WHILE v_place <= cardinality(v_sent) AND clock_timestamp() <= v_until LOOP
+        v_id := (v_sent[v_place] ->> 'id')::bigint;
+        v_count := 1;
 
-            IF v_answer.conflict_id IS NOT NULL THEN
-                v_opened := v_opened || v_answer.conflict_id;
-            END IF;
+        IF v_id <= v_last_id THEN
+            RETURN NEXT roost.repeat_operation(v_sent[v_place]);
+        ELSIF v_id = v_last_id + 1 THEN
+            WHILE v_count < c_most_together
+                AND (v_sent[v_place + v_count] ->> 'id')::bigint = v_id + v_count
+            LOOP
+                v_count := v_count + 1;
+            END LOOP;
+
+            v_answers := roost.take_operations(
+                v_sent[v_place : v_place + v_count - 1], v_until
+            );
+
+            RETURN QUERY SELECT answer.* FROM unnest(v_answers) AS answer;
+
+            v_opened := v_opened || ARRAY(
+                SELECT answer.conflict_id
+                FROM unnest(v_answers) AS answer
+                WHERE answer.conflict_id IS NOT NULL
+            );
+            v_count := cardinality(v_answers);
+            v_last_id := v_last_id + v_count;
         ELSE
             v_answer := NULL;
-            v_answer.id := v_sent.id;
+            v_answer.id := v_id;
             v_answer.outcome := 'rejected';
             v_answer.code := 'RO307';
             v_answer.message := 'An operation before it is missing.';
             v_answer.details := format('Missing: %s', v_last_id + 1);
             v_answer.hint := format('Send all from %s on, in order.', v_last_id + 1);
+
+            RETURN NEXT v_answer;
         END IF;
 
-        RETURN NEXT v_answer;
+        v_place := v_place + v_count;
     END LOOP;
 
     UPDATE roost.sync_devices AS known

@@ -5,6 +5,8 @@ RETURNS void
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+-- A plan from when there were a few operations would read all of them for each of a long batch.
+SET enable_seqscan = off
 AS $$
 DECLARE
     v_failed_id bigint;

@@ -4,6 +4,8 @@ RETURNS roost.operation_effect
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
+-- A plan from when there were a few operations would read all of them for each of a long batch.
+SET enable_seqscan = off
 AS $$
 DECLARE
     v_stored roost.messages := roost.lock_message(p_operation.target_id, 'message.edit_own');
