@@ -5,7 +5,8 @@ Reads lines of JSON on standard input:
     {"open": {"url", "sockets", "joins": [[topic, token], ...], "deflate"}}
         opens that many sockets, each with the next join, in turns; without joins they speak
         Socket.IO. Answers {"seconds"} when all have joined
-    {"count": marker}    begins to count it; {"ready"}
+    {"count": marker, "doze": seconds}    begins to count it; {"ready"}. Up to the next line the
+        process sleeps for so long at a time, however much comes meanwhile; 0 wakes for all of it
     {"until": n}    when it has come n times, on all sockets together, {"first", "last"}: when the
         first and the last of them arrived
     {"steady": n}    {"ready"}; then, when every socket has been sent the numbers 0 to n - 1, as
@@ -117,6 +118,7 @@ class Load:
         self._joined: list[float] = []
         self._changed = asyncio.Event()
         self._may_be_lost = False
+        self._dozing: asyncio.Task[None] | None = None
 
     def has_joined(self) -> None:
         """One of the clients has."""
@@ -137,6 +139,8 @@ class Load:
             lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
         )
         async for line in reader:
+            if self._dozing is not None:
+                self._dozing.cancel()
             _say(await self._do(json.loads(line)))
         keeper.cancel()
         self._may_be_lost = True
@@ -146,6 +150,8 @@ class Load:
             return await self._open(**job["open"])
         if "count" in job:
             self.watch = Count(job["count"].encode())
+            if job["doze"]:
+                self._dozing = asyncio.create_task(self._doze(job["doze"]))
             return {"ready": True}
         if "until" in job:
             assert isinstance(self.watch, Count)
@@ -220,6 +226,12 @@ class Load:
         while len(self._joined) < number:
             self._changed.clear()
             await self._changed.wait()
+
+    async def _doze(self, seconds: float) -> None:
+        while True:
+            # All of the process, so that nothing that comes wakes it.
+            time.sleep(seconds)  # noqa: ASYNC251
+            await asyncio.sleep(0)
 
     async def _keep_alive(self) -> None:
         while True:

@@ -81,9 +81,9 @@ class Sockets:
         self._process.stdin.close()
         self._process.wait(30)
 
-    def count(self, marker: str) -> None:
+    def count(self, marker: str, doze: float = 0) -> None:
         """Begins to count it, anew. See `socket_load`, as for all of these."""
-        self._tell({"count": marker})
+        self._tell({"count": marker, "doze": doze})
         self._answer()
 
     def until(self, number: int) -> tuple[float, float]:

@@ -37,6 +37,9 @@ WRITERS: Final = 32
 # In each conversation. What they take themselves is counted too, where all share the processors.
 SOCKETS: Final = 1
 
+# Seconds. Elsewhere it is other machines that are woken by each message.
+DOZE: Final = 0.01
+
 CONTENT: Final = {
     "text": "A message of the length that people write to each other, most of the time."
 }
@@ -123,7 +126,7 @@ class Variant:
         """A round. Raises RuntimeError when something is not received."""
         before = _messages(self.conninfo)
         if self.sockets is not None:
-            self.sockets.count("message.created")
+            self.sockets.count("message.created", DOZE)
         self.rates.setdefault(flush, []).append(load.run(self.server.url, SECONDS, requests))
         if self.sockets is not None:
             started = time.perf_counter()
