@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.client_state import ClientState
 from tests.serving import Client
 
 JSON = dict[str, Any]
@@ -161,6 +162,95 @@ class SyncedDevice:
         return answer
 
 
+@dataclass
+class LiveDevice:
+    """A device that goes on live from what it has pulled: it takes in every event, in order, and
+    drops a scope with the event that ends its person's right.
+
+    conversations -- by scope, what it has of each
+    things -- by scope, the offset of the newest change of a thing, and, but of those of
+        conversations, what it is
+    positions -- by scope, up to where it has listened
+    """
+
+    client: Client
+    conversations: dict[str, ClientState] = field(default_factory=dict)
+    things: dict[str, dict[Thing, tuple[int, JSON]]] = field(default_factory=dict)
+    positions: dict[str, int] = field(default_factory=dict)
+    from_seqs: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def going_on(cls, device: SyncedDevice) -> "LiveDevice":
+        live = cls(device.client)
+        for scope, held in device.scopes.items():
+            if held.position is not None:
+                live.adopt(scope, held)
+        return live
+
+    def adopt(self, scope: str, held: Scope) -> None:
+        """Begins to listen behind what was pulled."""
+        assert held.position is not None
+        assert held.from_seq is not None
+        of_kind: dict[str, dict[str, JSON]] = {"message": {}, "participant": {}}
+        for (kind, key), (_, value) in held.things.items():
+            of_kind.setdefault(kind, {})[key] = copy.deepcopy(value)
+        self.things[scope] = copy.deepcopy(held.things)
+        self.positions[scope] = held.position
+        self.from_seqs[scope] = held.from_seq
+        if scope.startswith("conversation:"):
+            (conversation,) = of_kind["conversation"].values()
+            self.conversations[scope] = ClientState(
+                self.client.user_id, conversation, of_kind["message"], of_kind["participant"]
+            )
+
+    def drop(self, scope: str) -> None:
+        for held in (self.conversations, self.things, self.positions, self.from_seqs):
+            held.pop(scope, None)
+
+    def hear(self, scope: str, offset: int, event: str, payload: JSON) -> None:
+        assert offset == self.positions[scope] + 1
+        self.positions[scope] = offset
+        if scope in self.conversations:
+            self.conversations[scope].apply(offset, event, payload)
+            if event in ("receipt", "message.created") or event.startswith("participant."):
+                self._changed(scope, ("participant", payload["user_id"]), offset, {})
+            if event == "message.expired":
+                self.from_seqs[scope] = max(self.from_seqs[scope], payload["up_to_seq"] + 1)
+        elif event == "account.updated":
+            self._changed(scope, ("account", payload["id"]), offset, payload)
+        elif event == "device.removed":
+            self.things[scope].pop(("device", payload["device_id"]), None)
+        elif event.startswith("device."):
+            told = {name: value for name, value in payload.items() if name != "device_id"}
+            self._changed(scope, ("device", payload["device_id"]), offset, told)
+
+    def _changed(self, scope: str, thing: Thing, offset: int, told: JSON) -> None:
+        known, value = self.things[scope].get(thing, (0, {}))
+        if offset > known:
+            self.things[scope][thing] = (offset, value | told)
+
+    def as_pulled(self) -> SyncedDevice:
+        """What it would have, had it pulled instead."""
+        device = SyncedDevice(self.client)
+        for scope, things in self.things.items():
+            held = Scope(self.positions[scope], self.from_seqs[scope])
+            if scope in self.conversations:
+                state = self.conversations[scope]
+                held.things["conversation", state.conversation["id"]] = (
+                    self.positions[scope],
+                    state.conversation,
+                )
+                for key, message in state.messages.items():
+                    offset = max(message["change_seq"], message["seq"])
+                    held.things["message", key] = (offset, message)
+                for key, participant in state.participants.items():
+                    held.things["participant", key] = (things["participant", key][0], participant)
+            else:
+                held.things = things
+            device.scopes[scope] = held
+        return device
+
+
 def checksum(kind: str, key: str, offset: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{kind}:{key}:{offset}".encode()).digest()[:4])
 
@@ -200,3 +290,19 @@ async def server_state(client: Client) -> dict[str, dict[Thing, JSON]]:
         name: {thing: comparable(thing[0], value) for thing, value in things.items()}
         for name, things in scopes.items()
     }
+
+
+async def is_in_step(device: SyncedDevice) -> None:
+    """It has what the server has, a checksum says so too, and pulling again moves nothing."""
+    held, there = device.state(), await server_state(device.client)
+    assert set(held) == set(there), set(held) ^ set(there)
+    for scope, things in there.items():
+        assert held[scope].keys() == things.keys(), (scope, held[scope].keys() ^ things.keys())
+        for thing, value in things.items():
+            assert held[scope][thing] == value, (thing, held[scope][thing], value)
+    for scope in device.scopes:
+        verified = await device.verify(scope)
+        assert verified["is_same"], verified
+    page = await device.pull()
+    assert (page["changes"], page["has_more"]) == ([], False), page
+    assert await device.acknowledge() == 0

@@ -16,7 +16,7 @@ from tests.locks import wait_for_lock
 from tests.relaying import Phone, join_payload
 from tests.serving import Client
 from tests.support import connect
-from tests.syncing import JSON, SyncedDevice, server_state
+from tests.syncing import JSON, SyncedDevice, is_in_step
 
 EMAIL = "ada@example.com"
 
@@ -32,22 +32,6 @@ async def say(person: Client, conversation_id: str, number: int = 1, **more: Any
 
 def scope_of(conversation_id: str) -> str:
     return f"conversation:{conversation_id}"
-
-
-async def is_in_step(device: SyncedDevice) -> None:
-    """It has what the server has, a checksum says so too, and pulling again moves nothing."""
-    held, there = device.state(), await server_state(device.client)
-    assert set(held) == set(there)
-    for scope, things in there.items():
-        assert held[scope].keys() == things.keys()
-        for thing, value in things.items():
-            assert held[scope][thing] == value
-    for scope in device.scopes:
-        verified = await device.verify(scope)
-        assert verified["is_same"], verified
-    page = await device.pull()
-    assert (page["changes"], page["has_more"]) == ([], False)
-    assert await device.acknowledge() == 0
 
 
 @contextlib.asynccontextmanager
