@@ -27,7 +27,7 @@ from tests.support import REPOSITORY, runs
 ROOST = (str(Path(sys.executable).parent / "roost"),)
 COMMANDS = (
     *("up", "serve", "demo", "migrate", "rollback", "status", "verify", "sql", "new"),
-    *("sqitch", "adopt"),
+    *("sqitch", "adopt", "worker"),
 )
 
 
@@ -287,7 +287,9 @@ def test_usage() -> None:
     assert module.stdout == f"roost {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["up", "serve", "migrate", "rollback", "status", "verify"])
+@pytest.mark.parametrize(
+    "command", ["up", "serve", "worker", "migrate", "rollback", "status", "verify"]
+)
 def test_a_server_that_does_not_answer(command: str) -> None:
     line = refusal(
         roost(command, variables={"DATABASE_URL": "postgresql://somebody:secret@127.0.0.1:1/roost"})

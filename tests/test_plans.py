@@ -23,6 +23,16 @@ DEVICE_MESSAGE = "00000000-0000-7000-b000-000000000250"
 CONFLICT = "00000000-0000-7000-d000-000000010000"
 
 # What is sent again, what meets somebody else's change, and what is new.
+FAILED_OPERATION = "00000000-0000-7000-e000-000000001000"
+PENDING_OPERATION = "00000000-0000-7000-e000-000000001049"
+ENQUEUED: list[dict[str, Any]] = [
+    {
+        "kind": "edit_message",
+        "args": {"message_id": MESSAGE, "content": {"text": "x"}},
+        "base_version": 7,
+    },
+    {"kind": "update_me", "args": {}, "depends_on": [PENDING_OPERATION]},
+]
 OPERATIONS: list[dict[str, Any]] = [
     {"id": 1, "kind": "update_me", "args": {}},
     {
@@ -145,6 +155,31 @@ FROM generate_series(1, 20000) AS n;
 INSERT INTO roost.sync_operations (device_id, user_id, operation_id, kind, body_hash, outcome)
 SELECT id, id, n, 'update_me', '', 'applied' FROM roost.users, generate_series(1, 10) AS n
 WHERE id <> '{USER}';
+INSERT INTO roost.offline_operations (
+    id, device_id, user_id, kind, target_id, policy, body_hash, depends_on, status, code, args,
+    next_attempt_at, completed_at
+)
+SELECT ('00000000-0000-7000-e000-' || lpad(n::text, 12, '0'))::uuid, '{USER}', '{USER}',
+    'edit_message', ('00000000-0000-7000-a000-' || lpad(n::text, 12, '0'))::uuid, 'merge', '',
+    CASE WHEN n % 100 = 50
+        THEN ARRAY[('00000000-0000-7000-e000-' || lpad((n - 1)::text, 12, '0'))::uuid]
+        ELSE '{{}}' END,
+    CASE n % 100 WHEN 0 THEN 'failed' WHEN 49 THEN 'pending' WHEN 50 THEN 'pending'
+        ELSE 'completed' END,
+    CASE WHEN n % 100 = 0 THEN 'RO302' END,
+    CASE WHEN n % 100 IN (0, 49, 50)
+        THEN '{{"message_id": "{MESSAGE}", "content": {{"text": "x"}}}}'::jsonb END,
+    CASE WHEN n % 100 = 49 THEN now() - interval '1 minute' END,
+    CASE WHEN n % 100 NOT IN (0, 49, 50) THEN now() - (20001 - n) * interval '3 minutes' END
+FROM generate_series(1, 20000) AS n;
+INSERT INTO roost.offline_operations (
+    device_id, user_id, kind, policy, body_hash, status, completed_at
+)
+SELECT id, id, 'update_me', 'merge', '', 'completed', now()
+FROM roost.users, generate_series(1, 10)
+WHERE id <> '{USER}';
+UPDATE roost.sync_devices SET offline_due_at = now() - interval '1 minute'
+WHERE device_id = '{USER}';
 INSERT INTO roost.sync_conflicts (
     id, user_id, device_id, operation_id, kind, policy, target_kind, target_id, args, state,
     strategy, resolved_at
@@ -318,6 +353,13 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         f"SELECT api.get_conflict('{CONFLICT}')",
         f"SELECT api.resolve_conflict('{CONFLICT}', 'theirs')",
         "SELECT roost.expire_sync_operations(100)",
+        f"SELECT api.enqueue_operations('{json.dumps(ENQUEUED)}')",
+        "SELECT api.list_offline_operations('failed')",
+        "SELECT api.list_offline_operations(before_position => 10000)",
+        f"SELECT api.retry_operation('{FAILED_OPERATION}')",
+        f"SELECT api.discard_operation('{PENDING_OPERATION}')",
+        "SELECT api.process_offline_operations(10)",
+        "SELECT roost.run_offline_operations(10)",
         f"SELECT api.revoke_device('{USER}')",
         "SELECT api.list_extension_connections()",
     ],

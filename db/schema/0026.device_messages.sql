@@ -4,7 +4,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 INSERT INTO roost.error_codes (code, name, http_status, meaning) VALUES
-('RO205', 'device_queue_full', 409, 'As many messages as may be wait for the device.');
+('RO205', 'device_queue_full', 409, 'As much as may be waits for the device.');
 
 CREATE TYPE roost.device_message_state AS ENUM ('waiting', 'acknowledged', 'cancelled', 'expired');
 

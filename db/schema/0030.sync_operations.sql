@@ -27,6 +27,8 @@ CREATE TABLE roost.sync_devices (
     user_id uuid NOT NULL,
     last_operation_id bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL DEFAULT now(),
+    offline_due_at timestamptz,
+    offline_done bigint NOT NULL DEFAULT 0,
     -- Serves the foreign key too.
     CONSTRAINT sync_devices_pkey PRIMARY KEY (device_id, user_id),
     CONSTRAINT sync_devices_device_fkey
@@ -45,6 +47,17 @@ COMMENT ON COLUMN roost.sync_devices.last_operation_id IS
 again.';
 
 COMMENT ON COLUMN roost.sync_devices.updated_at IS 'When it last sent operations.';
+
+COMMENT ON COLUMN roost.sync_devices.offline_due_at IS
+'From when on its queue of offline_operations is to be looked at; empty where nothing is pending.';
+
+COMMENT ON COLUMN roost.sync_devices.offline_done IS
+'How many of these operations were worked on since nothing was due the last time.';
+
+-- One row a device, and not one an operation: who looks for work passes over a long queue that
+-- somebody else works on with one step.
+CREATE INDEX sync_devices_offline_due_at_idx
+ON roost.sync_devices (offline_due_at) WHERE offline_due_at IS NOT NULL;
 
 CREATE TABLE roost.sync_operations (
     device_id uuid NOT NULL,
@@ -157,7 +170,8 @@ CREATE TABLE roost.sync_conflicts (
     id uuid PRIMARY KEY DEFAULT roost.uuid_v7(),
     user_id uuid NOT NULL REFERENCES roost.users (id) ON DELETE CASCADE,
     device_id uuid NOT NULL,
-    operation_id bigint NOT NULL,
+    operation_id bigint,
+    offline_operation_id uuid,
     kind text NOT NULL,
     policy roost.conflict_policy NOT NULL,
     target_kind text NOT NULL,
@@ -173,6 +187,8 @@ CREATE TABLE roost.sync_conflicts (
     resolved_by uuid,
     created_at timestamptz NOT NULL DEFAULT now(),
     resolved_at timestamptz,
+    CONSTRAINT sync_conflicts_has_an_operation
+    CHECK (num_nonnulls(operation_id, offline_operation_id) = 1),
     CONSTRAINT sync_conflicts_kind_fits CHECK (char_length(kind) <= 64),
     CONSTRAINT sync_conflicts_target_kind_is_known
     CHECK (target_kind IN ('message', 'conversation', 'account')),
@@ -197,7 +213,11 @@ COMMENT ON COLUMN roost.sync_conflicts.user_id IS 'Whose operation it was.';
 
 COMMENT ON COLUMN roost.sync_conflicts.device_id IS 'On which device, which may be gone.';
 
-COMMENT ON COLUMN roost.sync_conflicts.operation_id IS 'The operation.';
+COMMENT ON COLUMN roost.sync_conflicts.operation_id IS
+'The operation, where it was pushed.';
+
+COMMENT ON COLUMN roost.sync_conflicts.offline_operation_id IS
+'The operation, where it was enqueued; it may be gone.';
 
 COMMENT ON COLUMN roost.sync_conflicts.kind IS 'The function that it was to call.';
 
@@ -359,6 +379,7 @@ CREATE TYPE roost.sync_conflict AS (
     id uuid,
     device_id uuid,
     operation_id bigint,
+    offline_operation_id uuid,
     kind text,
     policy roost.conflict_policy,
     target_kind text,
@@ -378,6 +399,7 @@ CREATE TYPE roost.sync_conflict AS (
 -- An operation as it was sent, once it is known to be one.
 CREATE TYPE roost.device_operation AS (
     id bigint,
+    offline_id uuid,
     kind text,
     target_id uuid,
     args jsonb,

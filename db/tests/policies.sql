@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(341);
+SELECT plan(353);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -1124,25 +1124,29 @@ INSERT INTO roost.sync_conflicts (
 )
 SELECT known.user_id, known.device_id, 1, 'update_me', 'merge', 'account', known.user_id, '{}'
 FROM roost.sync_devices AS known;
+INSERT INTO roost.offline_operations (device_id, user_id, kind, policy, body_hash)
+SELECT known.device_id, known.user_id, 'update_me', 'merge', ''
+FROM roost.sync_devices AS known;
 SELECT is(
     as_caller(
         'roost_api', pg_temp.on_device(caller.person, caller.device),
         'SELECT concat((SELECT count(*) FROM roost.sync_devices), '' '','
         ' (SELECT count(*) FROM roost.sync_operations), '' '','
-        ' (SELECT count(*) FROM roost.sync_conflicts))'
+        ' (SELECT count(*) FROM roost.sync_conflicts), '' '','
+        ' (SELECT count(*) FROM roost.offline_operations))'
     ),
     caller.answer,
     format('%s on %s sees %s', caller.person, coalesce(caller.device, 'none'), caller.answer)
 )
 FROM (
     VALUES
-        ('ada', 'd1', '1 3 3'),
-        ('ada', 'd2', '1 3 3'),
-        ('ada', 'd4', '0 3 3'),
-        ('ada', NULL, '0 3 3'),
-        ('grace', 'd1', '0 1 1'),
-        ('grace', 'd4', '1 1 1'),
-        ('nobody', 'd1', '0 0 0')
+        ('ada', 'd1', '1 3 3 3'),
+        ('ada', 'd2', '1 3 3 3'),
+        ('ada', 'd4', '0 3 3 3'),
+        ('ada', NULL, '0 3 3 3'),
+        ('grace', 'd1', '0 1 1 1'),
+        ('grace', 'd4', '1 1 1 1'),
+        ('nobody', 'd1', '0 0 0 0')
 ) AS caller (person, device, answer);
 SELECT throws_ok(
     calling(
@@ -1170,6 +1174,10 @@ FROM (
             'INSERT INTO roost.sync_conflicts (device_id, user_id, operation_id, kind, policy,'
             ' target_kind, target_id, args) VALUES (%L, %L, 2, ''x'', ''merge'', ''account'','
             ' gen_random_uuid(), ''{}'')'
+        ),
+        (
+            'INSERT INTO roost.offline_operations (device_id, user_id, kind, policy, body_hash)'
+            ' VALUES (%L, %L, ''x'', ''merge'', '''')'
         )
 ) AS added (command)
 CROSS JOIN (
@@ -1199,7 +1207,15 @@ FROM (
             ' SET state = ''resolved'', strategy = ''mine'', resolved_at = now()',
             3
         ),
-        ('ada', 'd1', 'UPDATE roost.sync_conflicts SET resolved_by = NULL', 0)
+        ('ada', 'd1', 'UPDATE roost.sync_conflicts SET resolved_by = NULL', 0),
+        ('nobody', 'd1', 'UPDATE roost.offline_operations SET retry_count = 1', 0),
+        ('grace', 'd1', 'UPDATE roost.offline_operations SET retry_count = 1', 1),
+        (
+            'ada', 'd1',
+            'UPDATE roost.offline_operations SET status = ''completed'', completed_at = now()',
+            3
+        ),
+        ('ada', 'd1', 'UPDATE roost.offline_operations SET retry_count = 1', 0)
 ) AS changed (person, device, command, rows);
 SELECT throws_ok(
     calling('roost_api', pg_temp.on_device('ada', 'd1'), refused.command),
@@ -1215,7 +1231,10 @@ FROM (
         ('DELETE FROM roost.sync_operations'),
         ('UPDATE roost.sync_conflicts SET mine = NULL'),
         ('UPDATE roost.sync_conflicts SET user_id = user_id'),
-        ('DELETE FROM roost.sync_conflicts')
+        ('DELETE FROM roost.sync_conflicts'),
+        ('UPDATE roost.offline_operations SET device_id = device_id'),
+        ('UPDATE roost.offline_operations SET depends_on = ''{}'''),
+        ('DELETE FROM roost.offline_operations')
 ) AS refused (command);
 
 SELECT * FROM finish();

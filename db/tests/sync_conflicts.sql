@@ -573,6 +573,7 @@ SELECT is(
     )::jsonb,
     '{
         "device_id": "00000000-0000-7000-8000-0000000000d1", "operation_id": 32,
+        "offline_operation_id": null,
         "kind": "update_me", "policy": "merge", "target_kind": "account",
         "base": {"preferences": {"a": 1}}, "mine": {"preferences": {"a": 3}},
         "theirs": {"preferences": {"a": 2}},

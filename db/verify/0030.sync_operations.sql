@@ -1,7 +1,7 @@
 SET LOCAL ROLE roost_owner;
 
 SELECT
-    device_id, user_id, last_operation_id, updated_at
+    device_id, user_id, last_operation_id, updated_at, offline_due_at, offline_done
 FROM roost.sync_devices
 WHERE false;
 
@@ -12,8 +12,9 @@ FROM roost.sync_operations
 WHERE false;
 
 SELECT
-    id, user_id, device_id, operation_id, kind, policy, target_kind, target_id, args, base, mine,
-    theirs, hunks, state, strategy, resolution, resolved_by, created_at, resolved_at
+    id, user_id, device_id, operation_id, offline_operation_id, kind, policy, target_kind,
+    target_id, args, base, mine, theirs, hunks, state, strategy, resolution, resolved_by,
+    created_at, resolved_at
 FROM roost.sync_conflicts
 WHERE false;
 
@@ -51,6 +52,7 @@ SELECT
     (NULL::roost.sync_conflict).id,
     (NULL::roost.sync_conflict).device_id,
     (NULL::roost.sync_conflict).operation_id,
+    (NULL::roost.sync_conflict).offline_operation_id,
     (NULL::roost.sync_conflict).kind,
     (NULL::roost.sync_conflict).policy,
     (NULL::roost.sync_conflict).target_kind,
@@ -68,6 +70,7 @@ SELECT
 
 SELECT
     (NULL::roost.device_operation).id,
+    (NULL::roost.device_operation).offline_id,
     (NULL::roost.device_operation).kind,
     (NULL::roost.device_operation).target_id,
     (NULL::roost.device_operation).args,
@@ -132,6 +135,7 @@ BEGIN
             'constraint sync_operations_errors_fit',
             'constraint sync_operations_outcome_is_the_first',
             'constraint sync_operations_failed_has_a_code',
+            'constraint sync_conflicts_has_an_operation',
             'constraint sync_conflicts_kind_fits',
             'constraint sync_conflicts_target_kind_is_known',
             'constraint sync_conflicts_args_fits',
@@ -141,6 +145,7 @@ BEGIN
             'constraint sync_conflicts_hunks_fits',
             'constraint sync_conflicts_resolution_fits',
             'constraint sync_conflicts_resolved_says_how',
+            'index sync_devices_offline_due_at_idx',
             'index sync_operations_target_idx',
             'index sync_operations_failed_idx',
             'index sync_operations_kept_args_idx',

@@ -25,6 +25,7 @@ from roost.database.queries import SELECT_ONE
 from roost.errors import RoostError
 from roost.jobs import Jobs
 from roost.metrics import Metrics
+from roost.offline_worker import OfflineWorker
 from roost.realtime.host_link import HostLink
 from roost.realtime.metrics import RelayCollector
 from roost.realtime.relay import Relay
@@ -275,6 +276,9 @@ async def open_app(
             jobs = Jobs(multiplexer)
             jobs.start()
             stack.push_async_callback(jobs.close)
+            offline_worker = OfflineWorker(multiplexer)
+            offline_worker.start()
+            stack.push_async_callback(offline_worker.close)
         else:
             link.begin(relay, functions.reload, metrics.own)
             # What was said before went past it.

@@ -9,9 +9,10 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvloop
 
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         # To be ended is how serving ends; anything else was broken off.
-        return OK if options.command in (_up, _serve) else 128 + signal.SIGINT
+        return OK if options.command in (_up, _serve, _worker) else 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,6 +149,14 @@ def _parser() -> argparse.ArgumentParser:
             default=1,
             help=f"serve with so many processes, up to {MOST_WORKERS} (1)",
         )
+    add(
+        "worker",
+        _worker,
+        "Do the database's own work without serving",
+        "Carries out what devices have enqueued, and lets go what is past its time; every server "
+        "does so too. Refuses a database as serve does. Ctrl-C or SIGTERM ends it, when it has "
+        "finished what it is doing.",
+    )
     command = add(
         "migrate",
         _on_database(run_migrate, may_make=True),
@@ -247,6 +256,19 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
     return OK
 
 
+def _worker(settings: Settings, _options: argparse.Namespace) -> int:
+    from roost import work  # noqa: PLC0415  # the other commands start faster without
+
+    _refuse_no_database(settings)
+    with _database(settings) as (conninfo, postgres):
+        check(conninfo)
+        set_up_logs(settings.log_level)
+        _run_until_ended(
+            work.run(settings, conninfo, lambda: say("Roost works. Ctrl-C ends it.")), postgres
+        )
+    return OK
+
+
 def _refuse_workers(options: argparse.Namespace) -> None:
     if options.workers > 1 and sys.platform != "linux":
         # Elsewhere all connections of a shared port come to one of them.
@@ -323,7 +345,18 @@ def _run_server(
         else workers.run(settings, conninfo, number, _welcome)
     )
 
-    async def serve() -> None:
+    try:
+        _run_until_ended(server, postgres)
+    except OSError as error:
+        raise CommandError(_listen_error(settings, error)) from error
+    except workers.WorkerError as error:
+        raise CommandError(str(error)) from error
+
+
+def _run_until_ended(server: Coroutine[Any, Any, None], postgres: EmbeddedPostgres | None) -> None:
+    """Runs it until it ends, or Ctrl-C or SIGTERM cancels it; a second one cancels it again."""
+
+    async def run() -> None:
         tasks = [asyncio.create_task(server)]
         if postgres is not None:
             tasks.append(asyncio.create_task(_keep_running(postgres)))
@@ -337,12 +370,7 @@ def _run_server(
             if isinstance(result, Exception):
                 raise result
 
-    try:
-        uvloop.run(serve())
-    except OSError as error:
-        raise CommandError(_listen_error(settings, error)) from error
-    except workers.WorkerError as error:
-        raise CommandError(str(error)) from error
+    uvloop.run(run())
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

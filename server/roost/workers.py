@@ -25,6 +25,7 @@ from roost.app import (
 from roost.database.pipeline import Multiplexer
 from roost.jobs import Jobs
 from roost.metrics import Figures
+from roost.offline_worker import OfflineWorker
 from roost.realtime.hub import Hub
 from roost.realtime.metrics import HubCollector
 from roost.settings import Settings
@@ -136,6 +137,7 @@ async def run(
         await multiplexer.open()
         stack.push_async_callback(multiplexer.close, CLOSE_SECONDS)
         hub = Hub(multiplexer)
+        multiplexer.on_touched = hub.wake
         hub.figures = Figures(HubCollector(hub)).text
         hub.start()
         stack.push_async_callback(hub.close)
@@ -144,6 +146,9 @@ async def run(
         jobs = Jobs(multiplexer)
         jobs.start()
         stack.push_async_callback(jobs.close)
+        offline_worker = OfflineWorker(multiplexer)
+        offline_worker.start()
+        stack.push_async_callback(offline_worker.close)
         workers = [_Worker(str(which), hub, name[1]) for which in range(1, number + 1)]
         try:
             async with asyncio.TaskGroup() as group:

@@ -8,6 +8,7 @@ RETURN ROW(
     p_conflict.id,
     p_conflict.device_id,
     p_conflict.operation_id,
+    p_conflict.offline_operation_id,
     p_conflict.kind,
     p_conflict.policy,
     p_conflict.target_kind,

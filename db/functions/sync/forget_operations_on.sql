@@ -10,6 +10,12 @@ AS $$
     UPDATE roost.sync_operations AS operation
     SET args = NULL
     WHERE operation.target_id = ANY (p_target_ids) AND operation.args IS NOT NULL;
+
+    -- One that is yet to be done fails without them.
+    UPDATE roost.offline_operations AS operation
+    SET args = NULL,
+        base = NULL
+    WHERE operation.target_id = ANY (p_target_ids) AND operation.args IS NOT NULL;
 $$;
 
 REVOKE ALL ON FUNCTION roost.forget_operations_on(uuid[]) FROM PUBLIC;

@@ -16,14 +16,15 @@ DECLARE
     v_id uuid := roost.uuid_v7();
 BEGIN
     INSERT INTO roost.sync_conflicts (
-        id, user_id, device_id, operation_id, kind, policy, target_kind, target_id, args, base,
-        mine, theirs, hunks, state, strategy, resolved_by, resolved_at
+        id, user_id, device_id, operation_id, offline_operation_id, kind, policy, target_kind,
+        target_id, args, base, mine, theirs, hunks, state, strategy, resolved_by, resolved_at
     )
     VALUES (
         v_id,
         roost.current_user_id(),
         roost.current_device_id(),
         p_operation.id,
+        p_operation.offline_id,
         p_operation.kind,
         p_operation.policy,
         p_target_kind,

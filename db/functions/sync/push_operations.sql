@@ -54,27 +54,9 @@ BEGIN
                 ' numbers that the device has counted, from 1.';
     END IF;
 
-    -- As roost.sync_devices would by its foreign key, but before it refuses: since the call began,
-    -- register_device may have removed the device.
-    SELECT device.id
-    INTO v_device_id
-    FROM roost.devices AS device
-    WHERE device.id = roost.current_device_id() AND device.user_id = v_user_id
-    FOR KEY SHARE;
-
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'RO302',
-            MESSAGE = 'The session has no device whose operations these could be.',
-            DETAIL = format('Session: %s', roost.current_session_id()),
-            HINT = 'Give the session one with register_device.';
-    END IF;
-
-    INSERT INTO roost.sync_devices AS known (device_id, user_id)
-    VALUES (v_device_id, v_user_id)
-    ON CONFLICT ON CONSTRAINT sync_devices_pkey
-    DO UPDATE SET updated_at = now()
-    RETURNING known.last_operation_id INTO STRICT v_last_id;
+    SELECT known.device_id, known.last_operation_id
+    INTO STRICT v_device_id, v_last_id
+    FROM roost.lock_sync_device() AS known;
 
     PERFORM roost.lock_targets(push_operations.operations, v_last_id);
 

@@ -1,6 +1,7 @@
 -- Everything is looked at, and what is not known is refused: a misspelt key would be passed over in
 -- silence, and what somebody else has written with it.
-CREATE OR REPLACE FUNCTION roost.read_operation(p_sent jsonb)
+-- One that is pushed has a number and names numbers, one that is enqueued a UUID, or none yet.
+CREATE OR REPLACE FUNCTION roost.read_operation(p_sent jsonb, p_is_offline boolean)
 RETURNS roost.device_operation
 LANGUAGE plpgsql
 STABLE
@@ -14,6 +15,10 @@ DECLARE
         'archive_conversation', 'unarchive_conversation', 'add_participant', 'remove_participant',
         'leave_conversation', 'update_me'
     ];
+    c_uuid CONSTANT text := '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+    v_keys text[] := ARRAY[
+        'id', 'kind', 'args', 'base_version', 'base', 'policy', 'depends_on', 'queued_at'
+    ] || CASE WHEN p_is_offline THEN ARRAY['max_retries'] ELSE '{}'::text[] END;
     v_operation roost.device_operation;
     v_known text[];
     v_problem text;
@@ -25,11 +30,17 @@ BEGIN
     ELSIF (p_sent ->> 'kind' = ANY (c_kinds)) IS NOT TRUE THEN
         v_problem := 'There is no such kind of operation.';
         v_cure := format('Send one of: %s.', array_to_string(c_kinds, ', '));
-    ELSIF p_sent - ARRAY[
-        'id', 'kind', 'args', 'base_version', 'base', 'policy', 'depends_on', 'queued_at'
-    ] <> '{}' THEN
+    ELSIF p_sent - v_keys <> '{}' THEN
         v_problem := 'The operation has a key that is not known.';
-        v_cure := 'Send id, kind, args, base_version, base, policy, depends_on and queued_at.';
+        v_cure := format('Send of these: %s.', array_to_string(v_keys, ', '));
+    ELSIF p_is_offline AND coalesce(p_sent ->> 'id', roost.uuid_v7()::text) !~* concat(
+        '^', c_uuid, '$'
+    ) THEN
+        v_problem := 'The id is no UUID.';
+        v_cure := 'Make a new one, at random or ordered by time, or send none.';
+    ELSIF coalesce(p_sent ->> 'max_retries', '0') !~ '^([0-9]|1[0-9]|20)$' THEN
+        v_problem := 'max_retries is no number of retries.';
+        v_cure := 'Send a whole number from 0 to 20.';
     ELSIF jsonb_typeof(p_sent -> 'args') IS DISTINCT FROM 'object' THEN
         v_problem := 'The operation has no arguments.';
         v_cure := 'Send args, an object with the arguments of the function.';
@@ -46,10 +57,17 @@ BEGIN
         v_cure := 'Send last_write_wins, server_wins, client_wins, merge or manual.';
     ELSIF NOT (
         jsonb_typeof(coalesce(nullif(p_sent -> 'depends_on', 'null'), '[]')) = 'array'
-        AND coalesce(p_sent ->> 'depends_on', '[]') ~ '^\[([1-9][0-9]{0,17}(, )?)*\]$'
+        AND coalesce(p_sent ->> 'depends_on', '[]') ~* format(
+            '^\[(%s(, )?)*\]$',
+            CASE WHEN p_is_offline THEN format('"%s"', c_uuid) ELSE '[1-9][0-9]{0,17}' END
+        )
+        AND (
+            NOT p_is_offline
+            OR jsonb_array_length(coalesce(nullif(p_sent -> 'depends_on', 'null'), '[]')) <= 1000
+        )
     ) THEN
         v_problem := 'depends_on is no list of ids.';
-        v_cure := 'Send the ids of operations that the device has made before.';
+        v_cure := 'Send the ids of at most 1,000 operations that the device has made before.';
     END IF;
 
     IF v_problem IS NULL THEN
@@ -73,7 +91,18 @@ BEGIN
             HINT = v_cure;
     END IF;
 
-    v_operation.id := (p_sent ->> 'id')::bigint;
+    IF p_is_offline THEN
+        v_operation.offline_id := coalesce((p_sent ->> 'id')::uuid, roost.uuid_v7());
+    ELSE
+        v_operation.id := (p_sent ->> 'id')::bigint;
+        v_operation.depends_on := ARRAY(
+            SELECT listed.id::bigint
+            FROM jsonb_array_elements_text(
+                coalesce(nullif(p_sent -> 'depends_on', 'null'), '[]')
+            ) AS listed (id)
+        );
+    END IF;
+
     v_operation.kind := p_sent ->> 'kind';
     v_operation.args := p_sent -> 'args';
     v_operation.target_id := CASE
@@ -97,22 +126,17 @@ BEGIN
             ELSE 'last_write_wins'
         END
     );
-    v_operation.depends_on := ARRAY(
-        SELECT listed.id::bigint
-        FROM jsonb_array_elements_text(
-            coalesce(nullif(p_sent -> 'depends_on', 'null'), '[]')
-        ) AS listed (id)
-    );
     v_operation.queued_at := (p_sent ->> 'queued_at')::timestamptz;
 
     RETURN v_operation;
 END;
 $$;
 
-REVOKE ALL ON FUNCTION roost.read_operation(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION roost.read_operation(jsonb, boolean) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION roost.read_operation(jsonb) TO roost_api;
+GRANT EXECUTE ON FUNCTION roost.read_operation(jsonb, boolean) TO roost_api;
 
-COMMENT ON FUNCTION roost.read_operation(jsonb) IS
-'An operation as it was sent, with what it leaves out. Raises RO302, or an error of class 22, where
+COMMENT ON FUNCTION roost.read_operation(jsonb, boolean) IS
+'An operation as it was sent, with what it leaves out; of one that is enqueued all but what it
+depends on. Raises RO302, or an error of class 22, where
 it is none.';

@@ -4,12 +4,10 @@ RETURNS roost.operation_effect
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
--- A plan from when there were a few operations would read all of them for each of a long batch.
-SET enable_seqscan = off
 AS $$
 DECLARE
     v_stored roost.messages := roost.lock_message(p_operation.target_id, 'message.edit_own');
-    v_earlier roost.sync_operations;
+    v_earlier roost.earlier_edit;
     v_base jsonb := p_operation.base;
     v_mine jsonb := p_operation.args - ARRAY['message_id', 'based_on_version'];
     v_theirs jsonb;
@@ -35,23 +33,15 @@ BEGIN
     -- An edit of one's own edit, made before it was known what became of that: the version after
     -- the one that the first was based on, which may be somebody else's.
     IF v_base IS NULL AND p_operation.base_version > 1 THEN
-        SELECT earlier.*
-        INTO v_earlier
-        FROM roost.sync_operations AS earlier
-        WHERE earlier.device_id = roost.current_device_id()
-            AND earlier.user_id = roost.current_user_id()
-            AND earlier.target_id = p_operation.target_id
-            AND earlier.kind = 'edit_message'
-        ORDER BY earlier.operation_id DESC
-        LIMIT 1;
+        v_earlier := roost.find_earlier_edit(p_operation);
 
-        IF v_earlier.base_version = p_operation.base_version - 1
-            AND v_earlier.outcome <> 'applied'
-        THEN
+        IF v_earlier.base_version = p_operation.base_version - 1 AND v_earlier.code IS NOT NULL THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'RO306',
                 MESSAGE = 'It edits an edit that was not applied.',
-                DETAIL = format('Operation: %s', v_earlier.operation_id),
+                DETAIL = format(
+                    'Operation: %s', coalesce(v_earlier.id::text, v_earlier.offline_id::text)
+                ),
                 HINT = 'Make the edit again in the message as it is, under a new id.';
         ELSIF v_earlier.base_version = p_operation.base_version - 1 THEN
             v_base := v_earlier.args;

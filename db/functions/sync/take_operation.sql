@@ -14,7 +14,7 @@ DECLARE
     v_began timestamptz := clock_timestamp();
 BEGIN
     BEGIN
-        v_operation := roost.read_operation(p_sent);
+        v_operation := roost.read_operation(p_sent, false);
 
         RETURN roost.attempt_operation(p_sent, v_operation);
     EXCEPTION

@@ -14,7 +14,9 @@ BEGIN
     BEGIN
         FOREACH v_one IN ARRAY p_sent LOOP
             EXIT WHEN clock_timestamp() > p_until;
-            v_answers := v_answers || roost.attempt_operation(v_one, roost.read_operation(v_one));
+            v_answers := v_answers || roost.attempt_operation(
+                v_one, roost.read_operation(v_one, false)
+            );
         END LOOP;
 
         RETURN v_answers;

@@ -260,3 +260,11 @@ JOBS: Final = {
         "roost.index_messages": b"roost.index_messages(200)",
     }.items()
 }
+
+# How many it has tried, 0 when nothing is due now. The limit keeps one batch, which holds its
+# conversations, well below a second.
+RUN_OFFLINE_OPERATIONS: Final = Statement(
+    b"SELECT done, current_setting('roost.touched', true)"
+    b" FROM roost.run_offline_operations(100) AS done",
+    touches=True,
+)

@@ -124,6 +124,12 @@ class Hub:
             self.log.forget_all()
             self._tell_all(Kind.ANYTHING)
 
+    def wake(self, touched: str) -> None:
+        """What this process has touched itself, see Relay.wake()."""
+        lines = split_lines(touched)
+        self._pass_on(touched.encode(), lines)
+        self._announcer.announce(lines)
+
     def on_connect(self) -> None:
         """See Relay.on_reconnect()."""
         self.log.forget_all()
