@@ -181,6 +181,18 @@ async def test_ephemeral_events_reach_all_too(host: Host) -> None:
         assert sorted(event["payload"]["n"] for event in events) == list(range(12))
 
 
+async def test_what_the_parent_does_itself_reaches_all(host: Host) -> None:
+    conversation_id = await host.person.open_conversation()
+    phones = await host.phones()
+    operation = {
+        "kind": "send_message",
+        "args": {"conversation_id": conversation_id, "content": {"text": "later"}},
+    }
+    await host.person.ask("enqueue_operations", operations=[operation])
+    for phone in phones:
+        assert await texts(phone, 1) == ["later"]
+
+
 async def test_a_session_that_ends_takes_its_sockets_everywhere_along(host: Host) -> None:
     phones = await host.phones()
     answer = await host.person.request("POST", "/auth/v1/logout?scope=local")

@@ -23,8 +23,8 @@ CREATE TABLE roost.offline_operations (
     -- No enum: row-level security lets an index compare only what is known to keep secrets while it
     -- does, and enums are not.
     status text NOT NULL DEFAULT 'pending',
-    retry_count integer NOT NULL DEFAULT 0,
-    max_retries integer NOT NULL DEFAULT 3,
+    retry_count bigint NOT NULL DEFAULT 0,
+    max_retries bigint NOT NULL DEFAULT 3,
     next_attempt_at timestamptz,
     code text,
     message text,
@@ -211,8 +211,8 @@ CREATE TYPE roost.offline_operation AS (
     depends_on uuid [],
     args jsonb,
     status roost.offline_status,
-    retry_count integer,
-    max_retries integer,
+    retry_count bigint,
+    max_retries bigint,
     next_attempt_at timestamptz,
     code text,
     message text,

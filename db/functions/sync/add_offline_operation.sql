@@ -118,7 +118,7 @@ BEGIN
         v_named,
         v_hash,
         v_operation.queued_at,
-        coalesce((p_sent ->> 'max_retries')::integer, 3),
+        coalesce((p_sent ->> 'max_retries')::bigint, 3),
         CASE WHEN NOT v_waits THEN now() END
     )
     RETURNING added.* INTO STRICT v_row;
