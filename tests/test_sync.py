@@ -204,6 +204,57 @@ async def test_a_removal_that_was_undone_meanwhile(client: Client) -> None:
         await is_in_step(device)
 
 
+@pytest.mark.parametrize("how", ["remove_participant", "delete_conversation", "purge_conversation"])
+async def test_what_is_lost_before_it_is_acknowledged_goes(client: Client, how: str) -> None:
+    """The device has taken it in, and nothing was kept of it yet."""
+    ada, grace = await client.sign_up(), await client.sign_up()
+    conversation_id = await ada.open_conversation(grace)
+    await say(ada, conversation_id, 3)
+    device = SyncedDevice(grace)
+    await device.pull()
+    more = {"user_id": grace.user_id} if how == "remove_participant" else {}
+    await ada.ask(how, conversation_id=conversation_id, **more)
+    await device.acknowledge()
+    assert scope_of(conversation_id) in device.scopes
+    await device.catch_up()
+    assert set(device.scopes) == {f"user:{grace.user_id}"}
+    await is_in_step(device)
+
+
+async def test_what_is_regained_before_its_loss_is_acknowledged_comes_anew(client: Client) -> None:
+    """What is kept on the server is of before, and further than where the device begins."""
+    ada, grace, joan = [await client.sign_up() for _ in range(3)]
+    conversation_id = await ada.open_conversation(grace, joan)
+    await say(ada, conversation_id, 5)
+    device = SyncedDevice(grace)
+    await device.catch_up()
+    whom = {"conversation_id": conversation_id, "user_id": grace.user_id}
+    await ada.ask("remove_participant", **whom)
+    while scope_of(conversation_id) in device.scopes:
+        await device.pull(limit=1)
+    await ada.ask("add_participant", **whom)
+    while scope_of(conversation_id) not in device.scopes:
+        await device.pull(limit=1)
+    assert device.scopes[scope_of(conversation_id)].position is None
+    await device.acknowledge()
+    await device.catch_up(limit=1)
+    assert len(device.scopes[scope_of(conversation_id)].messages()) == 5
+    await is_in_step(device)
+
+
+async def test_nothing_is_delivered_to_a_device_without_messages(client: Client) -> None:
+    ada, grace = await client.sign_up(), await client.sign_up()
+    conversation_id = await ada.open_conversation(grace)
+    sent = await say(ada, conversation_id, 3)
+    device = SyncedDevice(grace)
+    await device.catch_up(filter={"messages": 0})
+    assert not device.scopes[scope_of(conversation_id)].messages()
+    assert await ada.ask("list_readers", message_id=sent[0]["id"]) == []
+    await device.catch_up(limit=1)
+    (reader,) = await ada.ask("list_readers", message_id=sent[2]["id"])
+    assert reader["user_id"] == grace.user_id
+
+
 async def test_who_sees_a_part_of_the_history_gets_that_part(client: Client) -> None:
     ada, grace = await client.sign_up(), await client.sign_up()
     conversation_id = await ada.open_conversation()

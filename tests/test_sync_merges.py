@@ -320,3 +320,21 @@ def test_merged_values(
     answer, hunks = merge_json(base, mine, theirs)
     assert same(answer, merged)
     assert [hunk["path"] for hunk in hunks] == paths
+
+
+def test_large_things_are_merged_in_time_that_grows_with_them(
+    connection: psycopg.Connection[tuple[Any, ...]], merge_text: Text, merge_json: Json
+) -> None:
+    """What takes longer than a call may stops all that a device has to send."""
+    text = [str(number % 10) for number in range(60_000)]
+    mine, theirs = ["mine", *text[1:]], [*text[:-1], "theirs"]
+    numbers = list(range(20_000))
+    fields = {f"k{number}": 0 for number in numbers}
+    with connection.transaction():
+        connection.execute("SET LOCAL statement_timeout = '4s'")
+        merged, hunks = merge_text(*("\n".join(one) for one in (text, mine, theirs)))
+        assert (merged, hunks) == ("\n".join(["mine", *text[1:-1], "theirs"]), [])
+        merged, hunks = merge_json(numbers, [*numbers, -1], [*numbers[1:], -2])
+        assert (merged, hunks) == ([*numbers[1:], -2, -1], [])
+        merged, hunks = merge_json(fields, fields | {"m": 1}, fields | {"t": 1})
+        assert (merged, hunks) == (fields | {"m": 1, "t": 1}, [])

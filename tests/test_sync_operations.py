@@ -948,3 +948,121 @@ async def test_somebody_elses_rights_are_asked_as_in_a_call(phone: Queue, plans:
     assert (answer["outcome"], answer["code"]) == ("rejected", "RO202")
     answer = await phone.do("edit_message", message_id=message["id"], content={"text": "x"})
     assert (answer["outcome"], answer["code"]) == ("rejected", "RO202")
+
+
+async def test_what_is_there_after_all_can_be_used(phone: Queue) -> None:
+    """An operation failed to make it, and a call has made it since."""
+    made = str(uuid.uuid4())
+    nobody = str(uuid.uuid4())
+    answer = await phone.do("create_conversation", id=made, title="x", participants=[nobody])
+    assert answer["outcome"] == "rejected"
+    await phone.client.ask("create_conversation", id=made, title="x")
+    answer = await phone.do("send_message", conversation_id=made, content={"text": "hello"})
+    assert answer["outcome"] == "applied", answer
+
+
+async def test_a_device_that_is_revoked_meanwhile_does_nothing(
+    phone: Queue, laptop: Client, plans: str, database: str, observer: Connection
+) -> None:
+    """Its row: the list waits for the revocation, and is refused then."""
+    operation = phone.add("send_message", conversation_id=plans, content={"text": "hello"})
+    async with AsyncExitStack() as stack:
+        one, two = [
+            await stack.enter_async_context(
+                await connect(database, "roost_user", uuid.UUID(laptop.user_id))
+            )
+            for _ in range(2)
+        ]
+        await two.execute(
+            "SELECT set_config('roost.device_id', %s, false)", [phone.client.device_id]
+        )
+        async with one.transaction():
+            await one.execute("SELECT api.revoke_device(%s)", [phone.client.device_id])
+            task = asyncio.create_task(
+                two.execute("SELECT api.push_operations(%s)", [json.dumps([operation])])
+            )
+            async with asyncio.timeout(10):
+                await wait_for_lock(observer, two.info.backend_pid)
+        with pytest.raises(psycopg.DatabaseError) as refused:
+            await task
+    assert refused.value.sqlstate == "RO302"
+    assert await laptop.ask("list_messages", conversation_id=plans) == []
+
+
+async def test_what_somebody_else_wrote_is_in_no_conflict(phone: Queue, plans: str) -> None:
+    """It may be deleted, or be no longer theirs to see; the conflict stays."""
+    grace = await phone.client.sign_up()
+    await phone.client.ask(
+        "add_participant", conversation_id=plans, user_id=grace.user_id, role="admin"
+    )
+    message = await say(phone.client, plans, BASE)
+    await edit(phone.client, message, THEIRS)
+    answer = await Queue(grace).do(
+        "delete_message", message_id=message["id"], base_version=1, policy="manual"
+    )
+    conflict = await grace.ask("get_conflict", conflict_id=answer["conflict_id"])
+    assert (conflict["base"], conflict["theirs"]) == (None, {"version": 2})
+
+
+async def test_an_edit_without_content_is_no_conflict(
+    phone: Queue, laptop: Client, plans: str
+) -> None:
+    """Nobody could decide for it."""
+    message = await say(phone.client, plans, BASE)
+    await edit(laptop, message, THEIRS)
+    answer = await phone.do(
+        "edit_message", message_id=message["id"], metadata={"a": 1}, base_version=1
+    )
+    assert (answer["outcome"], answer["code"]) == ("rejected", "23502")
+
+
+async def test_a_misspelt_field_does_not_close_a_conflict(
+    phone: Queue, laptop: Client, plans: str
+) -> None:
+    await laptop.ask("update_conversation", conversation_id=plans, title="Trips")
+    answer = await phone.do(
+        "update_conversation", conversation_id=plans, title="Tours", base={"title": "Plans"}
+    )
+    refused = await laptop.call(
+        "resolve_conflict",
+        conflict_id=answer["conflict_id"],
+        strategy="merged",
+        content={"titel": "Trips and tours"},
+    )
+    assert (refused.status, refused.body["code"]) == (400, "RO302")
+    assert len(await laptop.ask("list_conflicts")) == 1
+
+
+async def test_deciding_the_same_again_overwrites_nobody(
+    phone: Queue, laptop: Client, plans: str, database: str, observer: Connection
+) -> None:
+    """Two decide for mine, and between the two somebody edits the message."""
+    message = await say(phone.client, plans, BASE)
+    await edit(laptop, message, THEIRS)
+    answer = await phone.do(
+        "edit_message", message_id=message["id"], content={"text": SAME_LINE}, base_version=1
+    )
+    decide = "SELECT (api.resolve_conflict(%s, 'mine')).strategy"
+    async with AsyncExitStack() as stack:
+        first, editor, second = [
+            await stack.enter_async_context(
+                await connect(database, "roost_user", uuid.UUID(laptop.user_id))
+            )
+            for _ in range(3)
+        ]
+        async with first.transaction():
+            await first.execute(decide, [answer["conflict_id"]])
+            edits = asyncio.create_task(
+                editor.execute(
+                    "SELECT api.edit_message(%s, %s, 3)",
+                    [message["id"], json.dumps({"text": "newer"})],
+                )
+            )
+            async with asyncio.timeout(10):
+                await wait_for_lock(observer, editor.info.backend_pid)
+            late = asyncio.create_task(second.execute(decide, [answer["conflict_id"]]))
+            async with asyncio.timeout(10):
+                await wait_for_lock(observer, second.info.backend_pid)
+        await edits
+        assert await (await late).fetchone() == ("mine",)
+    assert await text_of(laptop, message) == "newer"

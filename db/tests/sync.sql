@@ -1,7 +1,7 @@
 -- What a device lacks: in which order it comes, where it goes on, what is refused.
 BEGIN;
 
-SELECT plan(114);
+SELECT plan(116);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -196,7 +196,7 @@ FROM (
     ),
     (
         '{"version": 1, "scopes":'
-        ' {"user:00000000-0000-7000-8000-00000000000a": [-2, 1, 1, 1]},'
+        ' {"user:00000000-0000-7000-8000-00000000000a": [-2, 1, 1, 1, 0]},'
         ' "progress": {"done": 1, "total": 2}}',
         'RO302'
     ),
@@ -459,7 +459,7 @@ SELECT is(
                 convert_to(
                     '{"version": 1, "device": "00000000-0000-7000-8000-0000000000dc",'
                     ' "epoch": "first", "scopes":'
-                    ' {"conversation:00000000-0000-7000-9000-000000000001": [1, 1, 1, 1]},'
+                    ' {"conversation:00000000-0000-7000-9000-000000000001": [1, 1, 1, 1, 0]},'
                     ' "progress": {"done": 1, "total": 2}}',
                     'UTF8'
                 ),
@@ -468,9 +468,11 @@ SELECT is(
             E'+/=\n', '-_'
         )
     ),
-    '0',
-    'nor of what was never theirs'
+    '1',
+    'what was lost before it was taken in is kept'
 );
+SELECT is(pg_temp.pulled('c'), 'c1 scope remove; 1 of 1', 'to say that it is lost');
+SELECT is(pg_temp.acknowledged('c', pg_temp.cursor_of('c')), '1', 'which is taken in');
 
 -- Few messages, and more on demand
 SELECT pg_temp.says('a', 2, 60);

@@ -2,7 +2,7 @@
 -- caller, each refusal. Merges at random are in tests/test_sync_merges.py.
 BEGIN;
 
-SELECT plan(141);
+SELECT plan(142);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -604,6 +604,7 @@ FROM (
         ('d1', 5, '''merged'', ''[]''', 'RO302'),
         ('d1', 5, '''mine'', ''{}''', 'RO302'),
         ('d1', 5, '''merged'', ''{"text": ""}''', '23514'),
+        ('d1', 41, '''merged'', ''{"titel": "All"}''', 'RO302'),
         ('d1', 7, '''theirs''', 'RO303'),
         ('d1', 0, '''mine''', 'RO201'),
         ('e1', 5, '''mine''', 'RO201'),

@@ -2,7 +2,7 @@
 -- caller, each refusal. Who waits for whom is for tests/test_sync_operations.py.
 BEGIN;
 
-SELECT plan(98);
+SELECT plan(99);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -390,7 +390,7 @@ BEGIN
 END;
 $$;
 GRANT EXECUTE ON FUNCTION roost.fail_now() TO roost_api;
-CREATE FUNCTION pg_temp.fail_with(p_sqlstate text)
+CREATE FUNCTION pg_temp.fail_with(p_sqlstate text, p_kind text DEFAULT 'update_me')
 RETURNS text
 LANGUAGE plpgsql
 AS $$
@@ -402,10 +402,13 @@ BEGIN
     );
     RETURN pg_temp.push(
         'd1',
-        '[
-            {"id": 45, "kind": "update_me", "args": {"display_name": "X"}},
-            {"id": 46, "kind": "add_reaction", "args": {"message_id": "$m1", "reaction": "x"}}
-        ]'
+        format(
+            '[
+                {"id": 45, "kind": "%s", "args": {"display_name": "X"}},
+                {"id": 46, "kind": "add_reaction", "args": {"message_id": "$m1", "reaction": "x"}}
+            ]',
+            p_kind
+        )
     );
 END;
 $$;
@@ -414,6 +417,10 @@ SELECT throws_ok(
     failure.sqlstate || ' is not recorded'
 )
 FROM (VALUES ('40001'), ('40P01'), ('55P03'), ('53100'), ('25006')) AS failure (sqlstate);
+SELECT throws_ok(
+    $$ SELECT pg_temp.fail_with('25006', 'dance') $$,
+    '25006', NULL, 'nor behind one that fails by itself'
+);
 SELECT is(pg_temp.state(), (SELECT value FROM known WHERE name = 'state'), 'nothing has changed');
 SELECT is(
     pg_temp.fail_with('XX000'), '45 applied, 46 rejected XX000', 'what is always so is recorded'

@@ -9,11 +9,14 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    -- A cursor that was not made here could fill the table; a pull takes so many away.
+    c_most_lost CONSTANT bigint := 1000;
     v_device_id uuid;
     v_epoch text := realtime.get_epoch();
     v_read jsonb;
     v_scopes jsonb;
     v_lost text [];
+    v_lost_count bigint := 0;
     v_gone bigint;
     v_moved bigint;
 BEGIN
@@ -47,7 +50,25 @@ BEGIN
 
     v_scopes := v_scopes - v_lost;
 
-    -- What the person may not read any more stays only where it was: the device is to be told.
+    IF EXISTS (
+        SELECT FROM jsonb_object_keys(v_scopes) AS sent (scope)
+        WHERE NOT EXISTS (
+            SELECT FROM roost.sync_scopes AS known
+            WHERE known.device_id = v_device_id AND known.scope = sent.scope
+        )
+    ) THEN
+        v_lost_count := (
+            SELECT count(*)
+            FROM roost.sync_scopes AS stored
+            WHERE stored.device_id = v_device_id
+                AND NOT EXISTS (
+                    SELECT FROM roost.list_scopes() AS readable WHERE readable.topic = stored.scope
+                )
+        );
+    END IF;
+
+    -- What the person may not read any more is kept, too, also where this is the first that is
+    -- heard of it: the device has taken it in, and is to be told that it lost it.
     INSERT INTO roost.sync_scopes AS stored (
         device_id, scope, epoch, position, from_seq, to_seq, held_count
     )
@@ -57,7 +78,9 @@ BEGIN
     FROM jsonb_each(v_scopes) AS sent
     LEFT JOIN roost.sync_scopes AS known
         ON known.device_id = v_device_id AND known.scope = sent.key
-    WHERE known.scope IS NOT NULL OR realtime.can_join(sent.key)
+    WHERE known.scope IS NOT NULL
+        OR realtime.can_join(sent.key)
+        OR (sent.key LIKE 'conversation:%' AND v_lost_count < c_most_lost)
     ORDER BY sent.key
     ON CONFLICT ON CONSTRAINT sync_scopes_pkey
     DO UPDATE SET
@@ -70,28 +93,42 @@ BEGIN
     WHERE stored.epoch <> excluded.epoch
         OR (excluded.position, excluded.to_seq, -excluded.from_seq)
         > (stored.position, stored.to_seq, -stored.from_seq)
-        -- What it had was of another log, or never there: it was told to begin anew.
-        OR stored.position > realtime.last_offset(stored.scope);
+        -- What it had was of another log, never there, or dropped: it was told to begin anew.
+        OR stored.position > realtime.last_offset(stored.scope)
+        OR (
+            v_scopes -> stored.scope ->> 4 = '1'
+            AND (excluded.position, excluded.from_seq, excluded.to_seq)
+            IS DISTINCT FROM (stored.position, stored.from_seq, stored.to_seq)
+        );
     GET DIAGNOSTICS v_moved = ROW_COUNT;
 
     -- Each row by its key: of a person with few conversations the planner would read all of them
-    -- for each, and keep to that when there are many.
+    -- for each, and keep to that when there are many. Where it does all the same, the id is not
+    -- found anew for each row. A device that has got no message yet has nothing delivered.
     PERFORM roost.move_markers(unmarked.conversation_id, unmarked.up_to_seq, false)
     FROM (
         SELECT
             own.conversation_id,
-            least((sent.value ->> 2)::bigint, realtime.last_offset(sent.key)) AS up_to_seq
-        FROM jsonb_each(v_scopes) AS sent
+            least(sent.to_seq, realtime.last_offset(sent.scope)) AS up_to_seq
+        FROM (
+            SELECT
+                listed.key AS scope,
+                realtime.topic_id(listed.key) AS conversation_id,
+                (listed.value ->> 2)::bigint AS to_seq
+            FROM jsonb_each(v_scopes) AS listed
+            WHERE (listed.value ->> 1)::bigint <= (listed.value ->> 2)::bigint
+            OFFSET 0
+        ) AS sent
         CROSS JOIN LATERAL (
             SELECT participant.conversation_id, participant.last_delivered_seq
             FROM roost.conversation_participants AS participant
-            WHERE participant.conversation_id = realtime.topic_id(sent.key)
+            WHERE participant.conversation_id = sent.conversation_id
                 AND participant.user_id = roost.current_user_id()
                 AND participant.left_at IS NULL
                 AND NOT participant.suspended
             LIMIT 1
         ) AS own
-        WHERE own.last_delivered_seq < (sent.value ->> 2)::bigint
+        WHERE own.last_delivered_seq < sent.to_seq
         ORDER BY own.conversation_id
     ) AS unmarked;
 

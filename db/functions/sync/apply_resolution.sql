@@ -9,6 +9,21 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- A misspelt field would be passed over in silence, and the conflict be closed all the same.
+    IF p_strategy = 'merged'
+        AND p_conflict.target_kind <> 'message'
+        AND p_content - ARRAY[
+            'title', 'workspace_path', 'metadata', 'search_language', 'display_name',
+            'preferences', 'security_settings'
+        ] <> '{}'
+    THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO302',
+            MESSAGE = 'The content has a field that is not known.',
+            DETAIL = format('content: %s', left(p_content::text, 200)),
+            HINT = 'Send the fields as update_conversation and update_me take them.';
+    END IF;
+
     IF p_strategy = 'mine' AND p_conflict.kind = 'edit_message' THEN
         PERFORM roost.rewrite_message(
             p_conflict.target_id, p_conflict.mine -> 'content', p_conflict.mine -> 'metadata'

@@ -11,9 +11,11 @@ DECLARE
     v_known roost.sync_devices;
 BEGIN
     -- As roost.sync_devices would by its foreign key, but before it refuses: since the call began,
-    -- register_device may have removed the device.
+    -- register_device may have removed the device, or revoke_device shut it out.
     PERFORM FROM roost.devices AS device
-    WHERE device.id = roost.current_device_id() AND device.user_id = roost.current_user_id()
+    WHERE device.id = roost.current_device_id()
+        AND device.user_id = roost.current_user_id()
+        AND device.status = 'active'
     FOR KEY SHARE;
 
     IF NOT FOUND THEN

@@ -14,6 +14,8 @@ DECLARE
     v_part roost.json_merge;
     v_text roost.text_merge;
     v_key text;
+    v_keys text[] := '{}'::text[];
+    v_values jsonb[] := '{}'::jsonb[];
 BEGIN
     IF p_mine IS NOT DISTINCT FROM p_theirs OR p_mine IS NOT DISTINCT FROM p_base THEN
         RETURN v_merge;
@@ -28,8 +30,6 @@ BEGIN
     END IF;
 
     IF jsonb_typeof(p_mine) = 'object' AND jsonb_typeof(p_theirs) = 'object' THEN
-        v_merge.merged := '{}';
-
         FOR v_key IN
             SELECT named.key FROM jsonb_object_keys(p_mine || p_theirs) AS named (key)
         LOOP
@@ -40,9 +40,11 @@ BEGIN
             );
 
             IF v_part.merged IS NOT NULL THEN
-                v_merge.merged := v_merge.merged || jsonb_build_object(v_key, v_part.merged);
+                v_keys := v_keys || v_key;
+                v_values := v_values || v_part.merged;
             END IF;
 
+            CONTINUE WHEN v_part.hunks = '[]';
             v_merge.hunks := v_merge.hunks || (
                 SELECT coalesce(
                     jsonb_agg(jsonb_set(
@@ -55,6 +57,11 @@ BEGIN
                 FROM jsonb_array_elements(v_part.hunks) AS hunk
             );
         END LOOP;
+
+        v_merge.merged := (
+            SELECT coalesce(jsonb_object_agg(merged.key, merged.value), '{}')
+            FROM unnest(v_keys, v_values) AS merged (key, value)
+        );
 
         RETURN v_merge;
     END IF;
@@ -73,12 +80,14 @@ BEGIN
                 SELECT based.value, based.place
                 FROM jsonb_array_elements(coalesce(p_base, '[]'))
                     WITH ORDINALITY AS based (value, place)
-                WHERE p_mine @> jsonb_build_array(based.value)
-                    AND p_theirs @> jsonb_build_array(based.value)
+                WHERE based.value IN (SELECT jsonb_array_elements(p_mine))
+                    AND based.value IN (SELECT jsonb_array_elements(p_theirs))
                 UNION ALL
                 SELECT added.value, 1000000000
                 FROM jsonb_array_elements(p_mine || p_theirs) AS added (value)
-                WHERE NOT coalesce(p_base, '[]') @> jsonb_build_array(added.value)
+                WHERE added.value NOT IN (
+                    SELECT jsonb_array_elements(coalesce(p_base, '[]'))
+                )
             ) AS listed
             GROUP BY listed.value
         ) AS member;

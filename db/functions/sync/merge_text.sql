@@ -22,6 +22,7 @@ DECLARE
     v_old text[];
     v_left text[];
     v_right text[];
+    v_text text;
     v_lines text[] := '{}'::text[];
     v_merge roost.text_merge := ROW(NULL, '[]')::roost.text_merge;
 BEGIN
@@ -40,6 +41,14 @@ BEGIN
     v_in_theirs := roost.match_lines(v_base, v_theirs);
 
     LOOP
+        -- Line by line, and no slices: to cut one out of an array takes time by its length.
+        WHILE v_b <= cardinality(v_base) AND v_in_mine[v_b] = v_m AND v_in_theirs[v_b] = v_t LOOP
+            v_lines := v_lines || v_base[v_b];
+            v_b := v_b + 1;
+            v_m := v_m + 1;
+            v_t := v_t + 1;
+        END LOOP;
+
         v_stable := v_b;
 
         WHILE v_stable <= cardinality(v_base)
@@ -48,20 +57,30 @@ BEGIN
             v_stable := v_stable + 1;
         END LOOP;
 
-        v_old := v_base[v_b:v_stable - 1];
+        v_old := '{}'::text[];
+        v_left := '{}'::text[];
+        v_right := '{}'::text[];
 
-        IF v_stable > cardinality(v_base) THEN
-            v_left := v_mine[v_m:];
-            v_right := v_theirs[v_t:];
-        ELSE
-            v_left := v_mine[v_m:v_in_mine[v_stable] - 1];
-            v_right := v_theirs[v_t:v_in_theirs[v_stable] - 1];
-        END IF;
+        FOR v_line IN v_b..v_stable - 1 LOOP
+            v_old := v_old || v_base[v_line];
+        END LOOP;
+
+        FOR v_line IN v_m..coalesce(v_in_mine[v_stable] - 1, cardinality(v_mine)) LOOP
+            v_left := v_left || v_mine[v_line];
+        END LOOP;
+
+        FOR v_line IN v_t..coalesce(v_in_theirs[v_stable] - 1, cardinality(v_theirs)) LOOP
+            v_right := v_right || v_theirs[v_line];
+        END LOOP;
 
         IF v_left = v_right OR v_right = v_old THEN
-            v_lines := v_lines || v_left;
+            FOREACH v_text IN ARRAY v_left LOOP
+                v_lines := v_lines || v_text;
+            END LOOP;
         ELSIF v_left = v_old THEN
-            v_lines := v_lines || v_right;
+            FOREACH v_text IN ARRAY v_right LOOP
+                v_lines := v_lines || v_text;
+            END LOOP;
         ELSE
             v_merge.hunks := v_merge.hunks || jsonb_build_array(jsonb_build_object(
                 'line', v_b,

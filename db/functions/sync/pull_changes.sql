@@ -33,6 +33,7 @@ DECLARE
     v_most bigint;
     v_text text;
     v_is_up_to_date boolean;
+    v_is_anew boolean;
     v_texts text [] := '{}'::text [];
     v_moved text [] := '{}'::text [];
     v_states jsonb [] := '{}'::jsonb [];
@@ -97,6 +98,12 @@ BEGIN
             v_open := v_open - 1;
             CONTINUE;
         END IF;
+
+        -- The device was told to drop it, and did not acknowledge that: what is stored of it is of
+        -- before, and may be further than where it begins now.
+        v_is_anew := coalesce(
+            v_given -> v_step.scope = 'null' OR (v_given -> v_step.scope ->> 4) = '1', false
+        );
 
         -- A device may have something of an answer that it did not acknowledge, too.
         IF v_step.position = -1 THEN
@@ -325,7 +332,8 @@ BEGIN
         v_states := array_append(
             v_states,
             jsonb_build_array(
-                v_step.position, v_step.from_seq, v_step.to_seq, v_step.held_count
+                v_step.position, v_step.from_seq, v_step.to_seq, v_step.held_count,
+                v_is_anew::integer
             )
         );
     END LOOP;

@@ -38,7 +38,7 @@ BEGIN
                 bool_and(
                     realtime.topic_id(scope.key) IS NOT NULL
                     AND scope.value::text
-                    ~ '^(null|\[(-1|[0-9]{1,18}), [0-9]{1,18}, [0-9]{1,18}, [0-9]{1,18}\])$'
+                    ~ '^(null|\[(-1|[0-9]{1,18}), [0-9]{1,18}, [0-9]{1,18}, [0-9]{1,18}, [01]\])$'
                 ),
                 true
             )

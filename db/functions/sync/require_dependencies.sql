@@ -1,5 +1,6 @@
 -- What it names, and was to be made by an operation that failed, it depends on without saying so.
--- What is not recorded any more counts as applied: the function itself says what is not there.
+-- What is not recorded any more counts as applied, and so does what is there,
+-- since a call or another device made it: the function itself says what is not there.
 CREATE OR REPLACE FUNCTION roost.require_dependencies(p_operation roost.device_operation)
 RETURNS void
 LANGUAGE plpgsql
@@ -50,7 +51,15 @@ BEGIN
             ORDER BY earlier.operation_id DESC
             LIMIT 1
         ) AS made
-        WHERE named.id IS NOT NULL AND made.outcome <> 'applied';
+        WHERE named.id IS NOT NULL
+            AND made.outcome <> 'applied'
+            AND NOT EXISTS (
+                SELECT FROM roost.conversations AS conversation
+                WHERE conversation.id = named.id::uuid
+            )
+            AND NOT EXISTS (
+                SELECT FROM roost.messages AS message WHERE message.id = named.id::uuid
+            );
     END IF;
 
     IF v_failed_id IS NOT NULL THEN

@@ -1,7 +1,7 @@
 -- What is put in place is written first, under the lock of its conversation, as by whoever opens a
 -- conflict; then the row of the conflict. Of two devices that decide at once the second waits for
--- it, and finds that it is decided: what the second was to write is rolled back with the error,
--- unless both decide the same, which writes nothing the second time.
+-- the first, finds that it is decided, and writes nothing: also where both decide the same, since
+-- somebody may have changed the thing between the two.
 CREATE OR REPLACE FUNCTION api.resolve_conflict(
     conflict_id uuid,
     strategy roost.conflict_strategy,
@@ -29,6 +29,16 @@ BEGIN
             MESSAGE = 'It is not said what is to stay.',
             DETAIL = format('strategy: %s', coalesce(resolve_conflict.strategy::text, 'null')),
             HINT = 'Send mine or theirs as strategy, or merged with an object as content.';
+    END IF;
+
+    IF v_conflict.state = 'open' AND resolve_conflict.strategy <> 'theirs' THEN
+        PERFORM roost.lock_targets(
+            jsonb_build_array(
+                jsonb_build_object('id', 1, 'kind', v_conflict.kind, 'args', v_conflict.args)
+            ),
+            0
+        );
+        v_conflict := roost.require_conflict(resolve_conflict.conflict_id);
     END IF;
 
     IF v_conflict.state = 'open' THEN

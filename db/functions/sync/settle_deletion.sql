@@ -28,7 +28,15 @@ BEGIN
             'message',
             roost.read_message_version(v_stored.id, p_operation.base_version),
             NULL,
-            jsonb_build_object('content', v_stored.content, 'metadata', v_stored.metadata),
+            -- What somebody else has written is not kept here: it may be deleted, or the caller may
+            -- see it no more.
+            CASE
+                WHEN v_stored.user_id = roost.current_user_id()
+                    THEN jsonb_build_object(
+                        'content', v_stored.content, 'metadata', v_stored.metadata
+                    )
+                ELSE jsonb_build_object('version', v_stored.version)
+            END,
             NULL,
             v_effect.is_open
         );

@@ -61,7 +61,11 @@ BEGIN
         v_mine
     );
 
-    IF NOT v_is_stale OR v_stored.purged_at IS NOT NULL THEN
+    -- What is no content can't be put in place by anybody's decision either: the function says so.
+    IF NOT v_is_stale
+        OR v_stored.purged_at IS NOT NULL
+        OR jsonb_typeof(v_mine -> 'content') IS DISTINCT FROM 'object'
+    THEN
         v_effect.result := roost.apply_operation(
             'edit_message',
             p_operation.args || jsonb_build_object('based_on_version', v_stored.version)

@@ -28,6 +28,6 @@ REVOKE ALL ON FUNCTION roost.write_sync_cursor(jsonb, json) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION roost.write_sync_cursor(jsonb, json) TO roost_api;
 
 COMMENT ON FUNCTION roost.write_sync_cursor(jsonb, json) IS
-'The cursor of a page of pull_changes: {"<scope>": [position, from_seq, to_seq, held_count]} of
-those that have moved since the acknowledgement, null for one that is gone; and how far the page has
-come.';
+'The cursor of a page of pull_changes: {"<scope>": [position, from_seq, to_seq, held_count,
+is_anew]} of those that have moved since the acknowledgement, null for one that is gone; is_anew is
+1 where it began anew behind that. And how far the page has come.';
