@@ -63,22 +63,24 @@ BEGIN
             HINT = 'Enqueue that one anew, or leave it out of depends_on.';
     END IF;
 
-    -- By what it names alone: a device has many that are not done.
+    -- By what it names alone, one by one: a device has many that are not done.
     WITH maker AS MATERIALIZED (
-        SELECT made.id, made.device_id, made.kind, made.base_version, made.completed_at
-        FROM roost.offline_operations AS made
-        WHERE made.args IS NOT NULL
-            AND made.target_id = ANY (array_remove(
-                ARRAY[
-                    (v_operation.args ->> 'conversation_id')::uuid,
-                    (v_operation.args ->> 'message_id')::uuid,
-                    (v_operation.args ->> 'parent_message_id')::uuid
-                ],
-                NULL
-            ))
+        SELECT made.*
+        FROM (
+            VALUES
+                ((v_operation.args ->> 'conversation_id')::uuid),
+                ((v_operation.args ->> 'message_id')::uuid),
+                ((v_operation.args ->> 'parent_message_id')::uuid)
+        ) AS named (id)
+        CROSS JOIN LATERAL (
+            SELECT known.id, known.device_id, known.kind, known.base_version, known.completed_at
+            FROM roost.offline_operations AS known
+            WHERE known.args IS NOT NULL AND known.target_id = named.id
+            OFFSET 0
+        ) AS made
     )
 
-    SELECT v_named || coalesce(array_agg(maker.id), '{}'::uuid[])
+    SELECT v_named || coalesce(array_agg(DISTINCT maker.id), '{}'::uuid[])
     INTO STRICT v_named
     FROM maker
     WHERE maker.device_id = v_device_id
@@ -96,8 +98,12 @@ BEGIN
     v_waits := EXISTS (
         SELECT
         FROM unnest(v_named) AS named (id)
-        JOIN roost.offline_operations AS needed
-            ON needed.user_id = v_user_id AND needed.id = named.id
+        CROSS JOIN LATERAL (
+            SELECT known.status
+            FROM roost.offline_operations AS known
+            WHERE known.user_id = v_user_id AND known.id = named.id
+            OFFSET 0
+        ) AS needed
         WHERE needed.status <> 'completed'
     );
 
