@@ -48,10 +48,14 @@ BEGIN
 
     IF (
         SELECT count(*)
-        FROM roost.offline_operations AS operation
-        WHERE operation.device_id = v_device_id
-            AND operation.user_id = v_user_id
-            AND operation.status IN ('pending', 'failed')
+        FROM (VALUES ('pending'), ('failed')) AS open (status)
+        CROSS JOIN LATERAL (
+            SELECT FROM roost.offline_operations AS operation
+            WHERE operation.device_id = v_device_id
+                AND operation.user_id = v_user_id
+                AND operation.status = open.status
+            OFFSET 0
+        ) AS counted
     ) > c_most_open THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RO205',
