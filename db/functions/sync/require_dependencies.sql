@@ -52,14 +52,21 @@ BEGIN
             LIMIT 1
         ) AS made
         WHERE named.id IS NOT NULL
-            AND made.outcome <> 'applied'
-            AND NOT EXISTS (
-                SELECT FROM roost.conversations AS conversation
-                WHERE conversation.id = named.id::uuid
-            )
-            AND NOT EXISTS (
-                SELECT FROM roost.messages AS message WHERE message.id = named.id::uuid
-            );
+            -- Looked up one by one, and only behind a failure.
+            AND CASE
+                WHEN made.outcome <> 'applied'
+                    THEN coalesce(
+                        (
+                            SELECT conversation.id FROM roost.conversations AS conversation
+                            WHERE conversation.id = named.id::uuid
+                        ),
+                        (
+                            SELECT message.id FROM roost.messages AS message
+                            WHERE message.id = named.id::uuid
+                        )
+                    ) IS NULL
+                ELSE false
+            END;
     END IF;
 
     IF v_failed_id IS NOT NULL THEN
