@@ -41,14 +41,48 @@ class SyncedDevice:
     """
     client -- signed in, on the device
     cursor -- of the last page; None when that is acknowledged
+    begun -- scopes that have begun since the last acknowledgement
+    unsure -- of those, whose cursor was lost: that they are gone may not be told
     """
 
     client: Client
     scopes: dict[str, Scope] = field(default_factory=dict)
     cursor: str | None = None
+    begun: set[str] = field(default_factory=set)
+    unsure: set[str] = field(default_factory=set)
 
     def copy(self) -> "SyncedDevice":
-        return SyncedDevice(self.client, copy.deepcopy(self.scopes), self.cursor)
+        return SyncedDevice(
+            self.client, copy.deepcopy(self.scopes), self.cursor, set(self.begun), set(self.unsure)
+        )
+
+    def without_messages_before(self, scope: str, seq: int) -> "SyncedDevice":
+        """A copy that has of a scope only the messages from `seq` on."""
+        device = self.copy()
+        held = device.scopes[scope]
+        held.things = {
+            thing: entry
+            for thing, entry in held.things.items()
+            if thing[0] != "message" or entry[1]["seq"] >= seq
+        }
+        return device
+
+    def lose_cursor(self) -> None:
+        """But not what came with it."""
+        self.cursor = None
+        self.unsure |= self.begun
+
+    async def look_after_unsure(self) -> None:
+        """Drops the scopes of a lost cursor that the person may not read any more."""
+        for scope in self.unsure & self.scopes.keys():
+            answer = await self.client.call(
+                "verify_scope", scope=scope, position=0, from_seq=1, buckets={}
+            )
+            if answer.status == 404:
+                del self.scopes[scope]
+            else:
+                assert answer.status == 200, answer
+        self.unsure.clear()
 
     async def pull(self, **arguments: Any) -> JSON:
         """Takes in one page."""
@@ -62,8 +96,12 @@ class SyncedDevice:
     async def acknowledge(self) -> int:
         """The number of scopes that moved."""
         moved = await self.client.ask("ack_changes", cursor=self.cursor)
-        self.cursor = None
+        self.hear_acknowledged()
         return int(moved)
+
+    def hear_acknowledged(self) -> None:
+        self.cursor = None
+        self.begun.clear()
 
     async def catch_up(self, *, acknowledges: bool = True, **arguments: Any) -> list[JSON]:
         """All pages until there are no more, and until nothing comes of acknowledging them."""
@@ -83,6 +121,7 @@ class SyncedDevice:
                     self.scopes.pop(scope, None)
                 case "scope", "reset":
                     self.scopes[scope] = Scope()
+                    self.begun.add(scope)
                 case "scope", "put":
                     held = self.scopes[scope] if scope in self.scopes else Scope()
                     self.scopes[scope] = held
@@ -111,6 +150,8 @@ class SyncedDevice:
             question = change["value"]["parent_message_id"]
             if question is not None and ("message", question) not in held.things:
                 assert change["value"]["parent_seq"] < min(held.messages(), default=1 << 60)
+        if kind == "workspace_member":
+            assert any(known == "workspace" for known, _ in held.things), change
         thing = (kind, change["id"])
         if thing in held.things:
             assert change["offset"] >= held.things[thing][0], change
@@ -260,6 +301,7 @@ def comparable(kind: str, value: JSON) -> JSON:
     moving = {
         "account": {"last_login", "updated_at"},
         "device": {"last_seen", "updated_at"},
+        "workspace": {"last_accessed"},
     }.get(kind, set())
     return {name: part for name, part in value.items() if name not in moving}
 
@@ -286,6 +328,12 @@ async def server_state(client: Client) -> dict[str, dict[Thing, JSON]]:
                 after = page[-1]["seq"]
                 things |= {("message", message["id"]): message for message in page}
             scopes[f"conversation:{key}"] = things
+    for workspace in await client.ask("list_workspaces", page_size=200):
+        key = workspace["id"]
+        things = {("workspace", key): workspace}
+        for member in await client.ask("list_workspace_members", workspace_id=key, page_size=200):
+            things["workspace_member", member["user_id"]] = member
+        scopes[f"workspace:{key}"] = things
     return {
         name: {thing: comparable(thing[0], value) for thing, value in things.items()}
         for name, things in scopes.items()

@@ -16,6 +16,8 @@ CONVERSATION = "00000000-0000-7000-9000-000000000001"
 # In the middle of the conversation, the first of a thread of 500.
 MESSAGE = "00000000-0000-7000-a000-000000010000"
 DELETED = "00000000-0000-7000-a000-000000010001"
+# The person's own, in which all others are.
+WORKSPACE = "00000000-0000-7000-e000-000000000001"
 SUBSCRIPTION = "00000000-0000-7000-b000-000000000001"
 # One that waits for the person's device, and is from it.
 DEVICE_MESSAGE = "00000000-0000-7000-b000-000000000250"
@@ -49,6 +51,12 @@ OPERATIONS: list[dict[str, Any]] = [
     {"id": 20003, "kind": "add_reaction", "args": {"message_id": MESSAGE, "reaction": "x"}},
     {"id": 20004, "kind": "update_me", "args": {}, "depends_on": [20001]},
     {"id": 20005, "kind": "delete_message", "args": {"message_id": MESSAGE}, "base_version": 1},
+    {
+        "id": 20006,
+        "kind": "update_workspace",
+        "args": {"workspace_id": WORKSPACE, "name": "x"},
+        "base": {"name": "Nest"},
+    },
 ]
 
 SERVER = "00000000-0000-7000-8000-0000000000c1"
@@ -214,6 +222,31 @@ INSERT INTO roost.sync_scopes (device_id, scope, epoch, position, from_seq, to_s
 SELECT id, 'conversation:' || n, 'none', 40000, 1, 40000, 100
 FROM roost.users, generate_series(1, 10) AS n
 WHERE id <> '{USER}';
+INSERT INTO roost.workspaces (id, user_id, name, path)
+SELECT ('00000000-0000-7000-e000-' || lpad(n::text, 12, '0'))::uuid,
+    CASE n WHEN 1 THEN '{USER}' ELSE
+    ('00000000-0000-7000-8000-' || lpad((n % 1999 + 2)::text, 12, '0')) END::uuid, 'Nest', '/' || n
+FROM generate_series(1, 2500) AS n;
+INSERT INTO roost.workspace_members (workspace_id, user_id, role)
+SELECT id, user_id, 'owner' FROM roost.workspaces;
+INSERT INTO roost.workspace_members (workspace_id, user_id)
+SELECT id, '{USER}' FROM roost.workspaces WHERE user_id <> '{USER}' ORDER BY id LIMIT 200;
+INSERT INTO roost.workspace_members (workspace_id, user_id, role, change_seq, left_at)
+SELECT '{WORKSPACE}', id, 'viewer', row_number() OVER (ORDER BY id),
+    CASE WHEN id > '{OTHER}' THEN now() END
+FROM roost.users WHERE id <> '{USER}';
+INSERT INTO roost.workspace_members (workspace_id, user_id)
+SELECT workspace.id, account.id
+FROM roost.workspaces AS workspace
+JOIN roost.users AS account
+    ON account.id > workspace.user_id
+    AND right(account.id::text, 12)::bigint < right(workspace.user_id::text, 12)::bigint + 12
+WHERE workspace.id <> '{WORKSPACE}'
+ON CONFLICT DO NOTHING;
+INSERT INTO realtime.topics (topic, last_offset)
+SELECT 'workspace:' || id, 3000 FROM roost.workspaces;
+INSERT INTO roost.sync_scopes (device_id, scope, epoch, position, from_seq, to_seq, held_count)
+VALUES ('{USER}', 'workspace:{WORKSPACE}', (SELECT epoch FROM realtime.log), 1990, 1, 1990, 0);
 SET session_replication_role = origin;
 ANALYZE;
 """
@@ -360,6 +393,19 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         f"SELECT api.discard_operation('{PENDING_OPERATION}')",
         "SELECT api.process_offline_operations(10)",
         "SELECT roost.run_offline_operations(10)",
+        "SELECT api.create_workspace('x', '/x')",
+        "SELECT api.create_workspace('x', '/y', id => gen_random_uuid())",
+        f"SELECT api.get_workspace('{WORKSPACE}')",
+        "SELECT api.list_workspaces()",
+        f"SELECT api.list_workspaces(200, '{WORKSPACE}')",
+        f"SELECT api.update_workspace('{WORKSPACE}', 'x', '/x')",
+        f"SELECT api.touch_workspace('{WORKSPACE}')",
+        f"SELECT api.delete_workspace('{WORKSPACE}')",
+        f"SELECT api.list_workspace_members('{WORKSPACE}')",
+        f"SELECT api.remove_workspace_member('{WORKSPACE}', '{OTHER}')",
+        f"SELECT api.update_workspace_member('{WORKSPACE}', '{OTHER}', 'editor')",
+        f"SELECT realtime.join_topic('workspace:{WORKSPACE}')",
+        f"""SELECT api.verify_scope('workspace:{WORKSPACE}', 2990, 1, '{{"others": [1, 1]}}')""",
         f"SELECT api.revoke_device('{USER}')",
         "SELECT api.list_extension_connections()",
     ],

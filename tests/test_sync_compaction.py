@@ -151,8 +151,9 @@ class World:
             # All of it, one after the other.
             live = LiveDevice.going_on(checkpoint)
             await self._go_on(live)
-            for scope in live.positions:
-                alike(live.as_pulled(), newest, scope)
+            for scope, from_seq in live.from_seqs.items():
+                # What is older is in no event: it comes with later pages.
+                alike(live.as_pulled(), newest.without_messages_before(scope, from_seq), scope)
         # All that there ever was, compacted.
         empty = SyncedDevice(watcher.client)
         await empty.catch_up(acknowledges=False)

@@ -304,19 +304,19 @@ class World:
     async def _pull(self, device: SyncedDevice, limit: int, fate: str) -> None:
         before = device.copy()
         try:
-            await device.pull(limit=limit)
+            page = await device.pull(limit=limit)
         except AssertionError as error:
             if not self._is_away(error):
                 raise
             return
         match fate:
             case "lost":
-                device.scopes, device.cursor = before.scopes, before.cursor
-            case "twice":
+                device.scopes, device.begun = before.scopes, before.begun
                 device.cursor = before.cursor
-                await self._pull(device, limit, "kept")
+            case "twice":
+                device.take_in(page["changes"])
             case "cursor lost":
-                device.cursor = None
+                device.lose_cursor()
             case "acknowledged":
                 await self._acknowledge(device, "answered")
 
@@ -325,7 +325,7 @@ class World:
             return
         answer = await device.client.call("ack_changes", cursor=device.cursor)
         if fate == "answered" and answer.status == 200:
-            device.cursor = None
+            device.hear_acknowledged()
 
     @staticmethod
     def _is_away(error: AssertionError) -> bool:
@@ -364,6 +364,7 @@ class World:
             else:
                 raise AssertionError("something always changes")
         for device in self.devices:
+            await device.synced.look_after_unsure()
             await is_in_step(device.synced)
         await self._took_effect_once()
         before = await self._everything()

@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(353);
+SELECT plan(388);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -1236,6 +1236,132 @@ FROM (
         ('UPDATE roost.offline_operations SET depends_on = ''{}'''),
         ('DELETE FROM roost.offline_operations')
 ) AS refused (command);
+
+-- Workspaces: read by whoever is in them, changed by their owner, who says who is in them; and each
+-- may go. Ada owns one in which grace is, who owns another.
+INSERT INTO person
+VALUES ('joan', make_user('00000000-0000-7000-8000-0000000000aa', 'joan-aa@example.com'));
+INSERT INTO roost.workspaces (id, user_id, name, path)
+VALUES
+('00000000-0000-7000-e000-000000000001', '00000000-0000-7000-8000-00000000000a', 'A', '/a'),
+('00000000-0000-7000-e000-000000000002', '00000000-0000-7000-8000-00000000000b', 'B', '/b'),
+('00000000-0000-7000-e000-000000000003', '00000000-0000-7000-8000-00000000000a', 'C', '/c');
+INSERT INTO roost.workspace_members (workspace_id, user_id, role, left_at)
+SELECT
+    ('00000000-0000-7000-e000-00000000000' || workspace)::uuid, person.id,
+    role::roost.workspace_role, left_at
+FROM (
+    VALUES
+        ('1', 'ada', 'owner', NULL),
+        ('1', 'grace', 'editor', NULL),
+        ('1', 'joan', 'viewer', now()),
+        ('2', 'grace', 'owner', NULL)
+) AS member (workspace, name, role, left_at)
+JOIN person ON person.name = member.name;
+SELECT is(
+    as_caller(
+        'roost_api', person.id,
+        'SELECT concat((SELECT string_agg(name, '''' ORDER BY name) FROM roost.workspaces), '' '','
+        ' (SELECT count(*) FROM roost.workspace_members))'
+    ),
+    seen.answer,
+    format('of workspaces and their members %s sees %s', seen.name, seen.answer)
+)
+FROM (
+    -- Joan, who has left, sees her own row alone.
+    VALUES ('ada', 'A 3'), ('grace', 'AB 4'), ('joan', ' 1'), ('nobody', ' 0')
+) AS seen (name, answer)
+JOIN person ON person.name = seen.name;
+SELECT throws_ok(
+    calling('roost_api', person.id, refused.command),
+    '42501',
+    NULL,
+    format('%s may not: %s', refused.name, refused.command)
+)
+FROM (
+    SELECT
+        listed.name,
+        'INSERT INTO roost.workspaces (user_id, name, path)'
+        ' VALUES (''00000000-0000-7000-8000-00000000000a'', ''x'', ''/x'')' AS command
+    FROM (VALUES ('grace'), ('nobody')) AS listed (name)
+    UNION ALL
+    SELECT
+        listed.name,
+        format(
+            'INSERT INTO roost.workspace_members (workspace_id, user_id, role) VALUES'
+            ' (''00000000-0000-7000-e000-00000000000%s'','
+            ' ''00000000-0000-7000-8000-0000000000%s'', %L)',
+            listed.workspace, listed.person, listed.role
+        )
+    FROM (
+        VALUES
+            -- An owner gives no second owner, and is nothing else themselves.
+            ('ada', '3', '0b', 'owner'),
+            ('ada', '3', '0a', 'viewer'),
+            ('grace', '1', 'aa', 'viewer'),
+            ('grace', '3', '0b', 'owner'),
+            ('joan', '1', 'aa', 'viewer'),
+            ('joan', '2', 'aa', 'editor'),
+            ('nobody', '1', 'aa', 'viewer')
+    ) AS listed (name, workspace, person, role)
+    UNION ALL
+    VALUES
+    ('ada', 'UPDATE roost.workspaces SET user_id = user_id'),
+    ('ada', 'UPDATE roost.workspaces SET change_seq = 1'),
+    ('ada', 'UPDATE roost.workspaces SET last_accessed = now()'),
+    ('ada', 'UPDATE roost.workspaces SET id = id'),
+    ('ada', 'UPDATE roost.workspace_members SET change_seq = 1'),
+    ('ada', 'UPDATE roost.workspace_members SET user_id = user_id'),
+    ('ada', 'DELETE FROM roost.workspace_members'),
+    ('ada', 'UPDATE roost.workspace_members SET role = ''owner'''),
+    -- Who is in it stays as they are, or goes.
+    ('grace', 'UPDATE roost.workspace_members SET role = ''viewer'''),
+    ('grace', 'UPDATE roost.workspace_members SET added_by = NULL')
+) AS refused (name, command)
+JOIN person ON person.name = refused.name;
+SELECT is(
+    rows_changed('roost_api', person.id, changed.command),
+    changed.rows,
+    format('%s changes %s: %s', changed.name, changed.rows, changed.command)
+)
+FROM (
+    VALUES
+        ('ada', 'UPDATE roost.workspaces SET name = ''x''', 2::bigint),
+        ('grace', 'UPDATE roost.workspaces SET name = ''B''', 1),
+        ('joan', 'UPDATE roost.workspaces SET name = ''x''', 0),
+        ('nobody', 'UPDATE roost.workspaces SET name = ''x''', 0),
+        ('nobody', 'UPDATE roost.workspace_members SET left_at = now()', 0),
+        -- Whoever has left does not come back by themselves.
+        ('joan', 'UPDATE roost.workspace_members SET left_at = NULL', 0),
+        ('ada', 'UPDATE roost.workspace_members SET role = ''viewer''', 2),
+        ('grace', 'UPDATE roost.workspace_members SET left_at = now()', 1),
+        ('joan', 'DELETE FROM roost.workspaces', 0),
+        ('nobody', 'DELETE FROM roost.workspaces', 0)
+) AS changed (name, command, rows)
+JOIN person ON person.name = changed.name;
+SELECT is(
+    rows_changed('roost_api', person.id, 'DELETE FROM roost.workspaces'),
+    1::bigint,
+    'grace deletes her own'
+)
+FROM person
+WHERE person.name = 'grace';
+SELECT is(
+    (
+        SELECT string_agg(
+            concat_ws(
+                ' ', workspace.name, right(member.user_id::text, 1), member.role,
+                CASE WHEN member.left_at IS NOT NULL THEN 'left' END
+            ),
+            ', ' ORDER BY member.user_id
+        )
+        FROM roost.workspaces AS workspace
+        LEFT JOIN roost.workspace_members AS member ON member.workspace_id = workspace.id
+        WHERE workspace.path = '/a'
+    ),
+    'x a owner, x b viewer left, x a viewer left',
+    'ada''s workspace has what she has made of it'
+);
 
 SELECT * FROM finish();
 

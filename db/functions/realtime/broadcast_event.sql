@@ -24,8 +24,8 @@ GRANT EXECUTE ON FUNCTION api.broadcast_event(text, text, jsonb) TO roost_user;
 COMMENT ON FUNCTION api.broadcast_event(text, text, jsonb) IS
 'Sends an ephemeral event, as a client does over its socket: it is in no log, has no offset, and
 reaches whoever is live in the topic. Possible where the caller may send messages
-(conversation:<id>), in user:<your id> and device:<id> of a device of theirs, in
-app:<your id>:<name>, and where the operator''s rules say so.
+(conversation:<id>) or change files (workspace:<id>), in user:<your id> and device:<id> of a device
+of theirs, in app:<your id>:<name>, and where the operator''s rules say so.
 
 Callers: signed-in people.
 Arguments: topic. event, 1 to 100 letters, digits, and _ . : / -, and none that the server sends

@@ -11,6 +11,7 @@ BEGIN
         CASE split_part(p_topic, ':', 1)
             WHEN 'conversation'
                 THEN roost.is_permitted(realtime.topic_id(p_topic), 'message.send')
+            WHEN 'workspace' THEN roost.own_workspace_role(realtime.topic_id(p_topic)) >= 'editor'
             WHEN 'user' THEN realtime.can_join(p_topic)
             -- All of a person's devices may speak to one, which alone hears it.
             WHEN 'device' THEN EXISTS (
@@ -32,4 +33,5 @@ GRANT EXECUTE ON FUNCTION realtime.can_broadcast(text) TO roost_api;
 
 COMMENT ON FUNCTION realtime.can_broadcast(text) IS
 'Whether the caller may send ephemeral events of their own to a topic: a conversation in which they
-may send messages, their own inbox, a device of theirs, an application topic whose rule says so.';
+may send messages, a workspace that they may change, their own inbox, a device of theirs, an
+application topic whose rule says so.';

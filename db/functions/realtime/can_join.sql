@@ -11,6 +11,7 @@ BEGIN
         CASE split_part(p_topic, ':', 1)
             WHEN 'conversation'
                 THEN roost.conversation_role(realtime.topic_id(p_topic)) IS NOT NULL
+            WHEN 'workspace' THEN roost.own_workspace_role(realtime.topic_id(p_topic)) IS NOT NULL
             WHEN 'user' THEN realtime.topic_id(p_topic) = roost.current_user_id()
             -- That device alone: what the person's others send it is not for the rest of them.
             WHEN 'device'
@@ -32,5 +33,5 @@ REVOKE ALL ON FUNCTION realtime.can_join(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION realtime.can_join(text) TO roost_api;
 
 COMMENT ON FUNCTION realtime.can_join(text) IS
-'Whether the caller may receive a topic: a conversation they take part in, their own inbox, the
-device that they call from, an application topic whose rule says so.';
+'Whether the caller may receive a topic: a conversation they take part in, a workspace they are in,
+their own inbox, the device that they call from, an application topic whose rule says so.';

@@ -12,7 +12,7 @@ RETURN coalesce(
         p_topic ~ '^(conversation|user|device|workspace|project):'
         AND p_event ~ (
             '^(presence|(message|participant|conversation|account|conflict|sync)[.]'
-            || '|(device|device_message|offline_operation)[.]'
+            || '|(device|device_message|offline_operation|workspace|workspace_member)[.]'
             || '|(typing|reaction|receipt|hidden|must_refetch)([.]|$))'
         )
     ),

@@ -1,7 +1,7 @@
 -- All that it asks is of one snapshot. The right that it grants is thus that of the offset that it
 -- answers: an event that ends the right and is not known here has a later one. For an inbox this
--- holds for everything that is heard in it: a conversation that is not listed here is granted by an
--- event of the inbox behind last_offset.
+-- holds for everything that is heard in it: a topic that is not listed here is granted by an event
+-- of the inbox behind last_offset.
 CREATE OR REPLACE FUNCTION realtime.join_topic(
     p_topic text,
     p_after bigint DEFAULT NULL,
@@ -40,8 +40,9 @@ BEGIN
             ERRCODE = 'RO401',
             MESSAGE = 'You may not join this topic.',
             DETAIL = format('Topic: %s', p_topic),
-            HINT = 'Join conversation:<id> of a conversation that you take part in, user:<your id>'
-                ' or device:<id> of the device that you call from.';
+            HINT = 'Join conversation:<id> of a conversation that you take part in, workspace:<id>'
+                ' of a workspace that you are in, user:<your id> or device:<id> of the device that'
+                ' you call from.';
     END IF;
 
     SELECT log.epoch INTO STRICT v_epoch FROM realtime.log AS log;

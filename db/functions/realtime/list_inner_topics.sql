@@ -58,6 +58,19 @@ BEGIN
         WHERE participant.user_id = substr(p_inbox, 6)::uuid
             AND participant.left_at IS NULL
             AND NOT participant.suspended
+        UNION ALL
+        -- Nothing has been told of one that has no row yet.
+        SELECT
+            workspace.topic,
+            coalesce(counted.last_offset, 0),
+            0,
+            counted.topic IS NULL OR realtime.is_in_snapshot(counted.xmin, p_snapshot)
+        FROM (
+            SELECT format('workspace:%s', member.workspace_id) AS topic
+            FROM roost.workspace_members AS member
+            WHERE member.user_id = substr(p_inbox, 6)::uuid AND member.left_at IS NULL
+        ) AS workspace
+        LEFT JOIN realtime.topics AS counted ON counted.topic = workspace.topic
     )
     SELECT
         heard.topic,
@@ -92,7 +105,8 @@ $$;
 REVOKE ALL ON FUNCTION realtime.list_inner_topics(text, bigint, jsonb, pg_snapshot) FROM PUBLIC;
 
 COMMENT ON FUNCTION realtime.list_inner_topics(text, bigint, jsonb, pg_snapshot) IS
-'The topics that are heard in an inbox: all conversations that the person may read. p_after is the
+'The topics that are heard in an inbox: all conversations and workspaces that the person may
+read. p_after is the
 offset from which the inbox is replayed, p_positions {"<topic>": offset} what the client has of
 others, p_snapshot what was there when the client first joined, up to which it has all other topics;
 the answer is as for realtime.join_topic.';

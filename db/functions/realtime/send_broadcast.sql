@@ -14,8 +14,9 @@ BEGIN
             ERRCODE = 'RO401',
             MESSAGE = 'You may not broadcast to this topic.',
             DETAIL = format('Topic: %s', p_topic),
-            HINT = 'Broadcast to conversation:<id> of a conversation in which you may send messages'
-                ' and which is not archived, user:<your id>, device:<id> of a device of yours, or'
+            HINT = 'Broadcast to conversation:<id> of a conversation in which you may send'
+                ' messages and which is not archived, workspace:<id> of a workspace in which you'
+                ' are editor or owner, user:<your id>, device:<id> of a device of yours, or'
                 ' app:<your id>:<name>.';
     ELSIF realtime.is_reserved_event(p_topic, p_event) THEN
         RAISE EXCEPTION USING

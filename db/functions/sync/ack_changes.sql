@@ -113,7 +113,9 @@ BEGIN
         FROM (
             SELECT
                 listed.key AS scope,
-                realtime.topic_id(listed.key) AS conversation_id,
+                CASE
+                    WHEN listed.key LIKE 'conversation:%' THEN realtime.topic_id(listed.key)
+                END AS conversation_id,
                 (listed.value ->> 2)::bigint AS to_seq
             FROM jsonb_each(v_scopes) AS listed
             WHERE (listed.value ->> 1)::bigint <= (listed.value ->> 2)::bigint

@@ -16,8 +16,9 @@ BEGIN
         id uuid, conversation_id uuid, message_id uuid, parent_message_id uuid, user_id uuid,
         content jsonb, metadata jsonb, attachments jsonb, message_type text, reaction text,
         up_to_seq bigint, based_on_version bigint, title text, participants uuid[],
-        workspace_path text, search_language text, role roost.participant_role,
-        history roost.history_scope, display_name text, preferences jsonb, security_settings jsonb
+        workspace_path text, search_language text, role text,
+        history roost.history_scope, display_name text, preferences jsonb, security_settings jsonb,
+        workspace_id uuid, name text, path text, settings jsonb
     );
 
     CASE p_kind
@@ -66,7 +67,7 @@ BEGIN
             v_result := to_jsonb(api.add_participant(
                 v_args.conversation_id,
                 v_args.user_id,
-                coalesce(v_args.role, 'member'::roost.participant_role),
+                coalesce(v_args.role::roost.participant_role, 'member'::roost.participant_role),
                 coalesce(v_args.history, 'all'::roost.history_scope)
             ));
         WHEN 'remove_participant' THEN
@@ -77,6 +78,34 @@ BEGIN
             v_result := to_jsonb(api.update_me(
                 v_args.display_name, v_args.preferences, v_args.security_settings
             ));
+        WHEN 'create_workspace' THEN
+            v_result := to_jsonb(api.create_workspace(
+                v_args.name, v_args.path, coalesce(v_args.settings, '{}'::jsonb), v_args.id
+            ));
+        WHEN 'update_workspace' THEN
+            v_result := to_jsonb(api.update_workspace(
+                v_args.workspace_id, v_args.name, v_args.path, v_args.settings
+            ));
+        WHEN 'delete_workspace' THEN
+            v_result := to_jsonb(api.delete_workspace(v_args.workspace_id));
+        WHEN 'touch_workspace' THEN
+            v_result := to_jsonb(api.touch_workspace(v_args.workspace_id));
+        WHEN 'add_workspace_member' THEN
+            v_result := to_jsonb(api.add_workspace_member(
+                v_args.workspace_id,
+                v_args.user_id,
+                coalesce(v_args.role::roost.workspace_role, 'viewer'::roost.workspace_role)
+            ));
+        WHEN 'update_workspace_member' THEN
+            v_result := to_jsonb(api.update_workspace_member(
+                v_args.workspace_id, v_args.user_id, v_args.role::roost.workspace_role
+            ));
+        WHEN 'remove_workspace_member' THEN
+            v_result := to_jsonb(
+                api.remove_workspace_member(v_args.workspace_id, v_args.user_id)
+            );
+        WHEN 'leave_workspace' THEN
+            v_result := to_jsonb(api.leave_workspace(v_args.workspace_id));
     END CASE;
 
     RETURN v_result;

@@ -14,14 +14,14 @@ BEGIN
         AND p_conflict.target_kind <> 'message'
         AND p_content - ARRAY[
             'title', 'workspace_path', 'metadata', 'search_language', 'display_name',
-            'preferences', 'security_settings'
+            'preferences', 'security_settings', 'name', 'path', 'settings'
         ] <> '{}'
     THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RO302',
             MESSAGE = 'The content has a field that is not known.',
             DETAIL = format('content: %s', left(p_content::text, 200)),
-            HINT = 'Send the fields as update_conversation and update_me take them.';
+            HINT = 'Send the fields as update_conversation, update_workspace and update_me do.';
     END IF;
 
     IF p_strategy = 'mine' AND p_conflict.kind = 'edit_message' THEN
@@ -35,7 +35,12 @@ BEGIN
     ELSIF p_strategy = 'merged' THEN
         PERFORM roost.apply_operation(
             p_conflict.kind,
-            p_content || jsonb_build_object('conversation_id', p_conflict.target_id)
+            p_content || jsonb_build_object(
+                CASE p_conflict.target_kind
+                    WHEN 'workspace' THEN 'workspace_id' ELSE 'conversation_id'
+                END,
+                p_conflict.target_id
+            )
         );
     END IF;
 END;

@@ -10,7 +10,7 @@ BEGIN
             RETURN roost.settle_edit(p_operation);
         WHEN p_operation.kind = 'delete_message' AND p_operation.base_version IS NOT NULL THEN
             RETURN roost.settle_deletion(p_operation);
-        WHEN p_operation.kind IN ('update_conversation', 'update_me')
+        WHEN p_operation.kind IN ('update_conversation', 'update_workspace', 'update_me')
             AND p_operation.base IS NOT NULL
         THEN
             RETURN roost.settle_fields(p_operation);

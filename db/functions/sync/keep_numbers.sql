@@ -8,6 +8,7 @@ AS $$
     SELECT CASE WHEN p_result IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object(
         'id', p_result -> 'id',
         'conversation_id', p_result -> 'conversation_id',
+        'workspace_id', p_result -> 'workspace_id',
         'message_id', p_result -> 'message_id',
         'user_id', p_result -> 'user_id',
         'seq', p_result -> 'seq',

@@ -1,6 +1,6 @@
 -- One place says what a person has in step: another kind of scope is one more branch. Runs as the
--- owner: under the policies each of a person's conversations is looked up once more. It reads from
--- the caller's own rows alone; what is in a scope is read under the policies.
+-- owner: under the policies each of a person's conversations and workspaces is looked up once more.
+-- It reads from the caller's own rows alone; what is in a scope is read under the policies.
 CREATE OR REPLACE FUNCTION roost.list_scopes()
 RETURNS TABLE (
     topic text,
@@ -42,6 +42,21 @@ BEGIN
     WHERE participant.user_id = v_user_id
         AND participant.left_at IS NULL
         AND NOT participant.suspended;
+
+    RETURN QUERY
+    SELECT
+        shared.topic,
+        coalesce(counted.last_offset, 0),
+        coalesce(counted.removed_offset, 0),
+        0::bigint,
+        shared.last_accessed
+    FROM (
+        SELECT format('workspace:%s', workspace.id) AS topic, workspace.last_accessed
+        FROM roost.workspace_members AS member
+        JOIN roost.workspaces AS workspace ON workspace.id = member.workspace_id
+        WHERE member.user_id = v_user_id AND member.left_at IS NULL
+    ) AS shared
+    LEFT JOIN realtime.topics AS counted ON counted.topic = shared.topic;
 END;
 $$;
 

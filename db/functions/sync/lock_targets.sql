@@ -9,6 +9,7 @@ DECLARE
     c_uuid CONSTANT text := '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
     v_conversation_ids uuid[];
     v_message_ids uuid[];
+    v_workspace_ids uuid[];
     v_changes_account boolean;
 BEGIN
     SELECT
@@ -19,8 +20,11 @@ BEGIN
         array_agg(DISTINCT CASE
             WHEN sent.args ->> 'message_id' ~* c_uuid THEN (sent.args ->> 'message_id')::uuid
         END),
+        array_agg(DISTINCT CASE
+            WHEN sent.args ->> 'workspace_id' ~* c_uuid THEN (sent.args ->> 'workspace_id')::uuid
+        END),
         bool_or(sent.kind = 'update_me')
-    INTO v_conversation_ids, v_message_ids, v_changes_account
+    INTO v_conversation_ids, v_message_ids, v_workspace_ids, v_changes_account
     FROM (
         SELECT sent.operation -> 'args' AS args, sent.operation ->> 'kind' AS kind
         FROM jsonb_array_elements(p_operations) AS sent (operation)
@@ -43,6 +47,11 @@ BEGIN
     )
     ORDER BY conversation.id
     FOR NO KEY UPDATE;
+
+    PERFORM FROM roost.workspaces AS workspace
+    WHERE workspace.id = ANY (v_workspace_ids)
+    ORDER BY workspace.id
+    FOR NO KEY UPDATE;
 END;
 $$;
 
@@ -51,5 +60,6 @@ REVOKE ALL ON FUNCTION roost.lock_targets(jsonb, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION roost.lock_targets(jsonb, bigint) TO roost_api;
 
 COMMENT ON FUNCTION roost.lock_targets(jsonb, bigint) IS
-'Locks what operations behind p_last_id name, the caller''s account and then conversations by id, as
-far as the caller may: two batches with the same conversations can''t wait for each other.';
+'Locks what operations behind p_last_id name, the caller''s account, then conversations by id, then
+workspaces by id, as far as the caller may: two batches with the same of these can''t wait for each
+other.';

@@ -1,6 +1,7 @@
 -- One walk through what the person may read and one through what the device has. Newest first: the
--- person's own things, then conversations in which something is new by their last activity, each
--- with its newest messages; what is older follows when all of them can be used.
+-- person's own things, then conversations and workspaces in which something is new by their last
+-- activity, conversations with their newest messages; what is older follows when all of them can be
+-- used.
 CREATE OR REPLACE FUNCTION roost.plan_sync(
     p_given jsonb,
     p_filter jsonb,
@@ -16,7 +17,8 @@ DECLARE
     c_first CONSTANT bigint := 50;
     v_epoch text := realtime.get_epoch();
     v_most bigint := coalesce((p_filter ->> 'messages')::bigint, 9223372036854775807);
-    v_only jsonb := p_filter -> 'conversations';
+    v_only_conversations jsonb := p_filter -> 'conversations';
+    v_only_workspaces jsonb := p_filter -> 'workspaces';
 BEGIN
     SELECT
         count(*) FILTER (WHERE staged.stage BETWEEN 1 AND 4),
@@ -56,8 +58,8 @@ BEGIN
                 CASE WHEN both_sides.goes_on THEN both_sides.position ELSE -1 END AS position,
                 CASE
                     WHEN both_sides.goes_on THEN both_sides.from_seq
-                    WHEN both_sides.scope LIKE 'user:%' THEN 1
-                    ELSE both_sides.last_offset + 1
+                    WHEN both_sides.scope LIKE 'conversation:%' THEN both_sides.last_offset + 1
+                    ELSE 1
                 END AS from_seq,
                 CASE
                     WHEN both_sides.goes_on THEN both_sides.to_seq ELSE both_sides.last_offset
@@ -67,9 +69,13 @@ BEGIN
                 SELECT
                     compared.*,
                     compared.is_known AND NOT compared.is_reset AS goes_on,
-                    compared.scope LIKE 'user:%'
-                    OR v_only IS NULL
-                    OR v_only ? realtime.topic_id(compared.scope)::text AS is_asked_for
+                    coalesce(
+                        CASE split_part(compared.scope, ':', 1)
+                            WHEN 'conversation' THEN v_only_conversations
+                            WHEN 'workspace' THEN v_only_workspaces
+                        END ? realtime.topic_id(compared.scope)::text,
+                        true
+                    ) AS is_asked_for
                 FROM (
                     SELECT
                         coalesce(readable.topic, kept.scope) AS scope,

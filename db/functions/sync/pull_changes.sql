@@ -114,7 +114,23 @@ BEGIN
             v_room := v_room - 1;
         END IF;
 
-        IF v_step.stage = 2 THEN
+        -- First of all, whenever it changed last; behind the beginning it comes when it changes.
+        IF v_step.position = -1 AND v_step.scope LIKE 'workspace:%' THEN
+            SELECT
+                json_build_object(
+                    'scope', v_step.scope,
+                    'kind', 'workspace',
+                    'op', 'put',
+                    'id', v_id,
+                    'offset', own.change_seq,
+                    'value', own
+                )::text
+            INTO v_text
+            FROM roost.own_workspace(v_id) AS own;
+            v_texts := array_append(v_texts, v_text);
+            v_bytes := v_bytes - octet_length(v_text);
+            v_room := v_room - 1;
+        ELSIF v_step.stage = 2 AND v_step.scope LIKE 'conversation:%' THEN
             -- With the newest message: it may be that of a page which this one does not reach.
             v_text := json_build_object(
                 'scope', v_step.scope,
@@ -130,7 +146,8 @@ BEGIN
         END IF;
 
         -- Whoever wants the newest few, and was away for more of them, begins with those.
-        IF v_step.to_seq < v_step.last_offset
+        IF v_step.scope LIKE 'conversation:%'
+            AND v_step.to_seq < v_step.last_offset
             AND pull_changes.filter ? 'messages'
             AND (
                 SELECT count(*)
@@ -210,7 +227,8 @@ BEGIN
             v_bytes := v_bytes - v_size;
         END IF;
 
-        IF v_step.stage = 1 THEN
+        -- These have nothing that is older or new.
+        IF v_step.scope NOT LIKE 'conversation:%' THEN
             v_step.to_seq := v_step.position;
         END IF;
 
@@ -366,14 +384,15 @@ GRANT EXECUTE ON FUNCTION api.pull_changes(integer, text, jsonb) TO roost_user;
 
 COMMENT ON FUNCTION api.pull_changes(integer, text, jsonb) IS
 'Answers what the calling device lacks of all that its person may read: the account and devices in
-the scope user:<id>, conversations with their participants and messages in conversation:<id>. Each
-thing comes once, as it is now. docs/reference/sync.md says how to take a page in.
+the scope user:<id>, conversations with their participants and messages in conversation:<id>,
+workspaces with their members in workspace:<id>. Each thing comes once, as it is now.
+docs/reference/sync.md says how to take a page in.
 
 Callers: signed-in people, on a device.
 Arguments: limit, 1 to 1000: about so many changes make a page. cursor, of the page before; without
-one it begins at what ack_changes has acknowledged. filter, {"conversations": [ids], "messages": n}:
-these conversations alone, at most 1,000; the newest n messages of each alone, at most 10,000, of
-which a larger n later brings more.
+one it begins at what ack_changes has acknowledged. filter, {"conversations": [ids], "workspaces":
+[ids], "messages": n}: of conversations these alone, and of workspaces, at most 1,000; the newest n
+messages of each alone, at most 10,000, of which a larger n later brings more.
 Returns: an object: changes, a list of {scope, kind, op, id, offset, value}; cursor, for the next
 page and for ack_changes; has_more; progress, {"done", "total"} in scopes. A page ends early once it
 has 4 MiB.

@@ -2,7 +2,7 @@
 -- of two with the same operations the second finds what the first has done. What several operations
 -- lock after that is in the order in which the device did it, so two devices can come to wait for
 -- each other: one of the two is then rolled back whole, and run again by the server. That is rare,
--- since the conversations are locked beforehand, in the order of their ids.
+-- since conversations and workspaces are locked beforehand, in the order of their ids.
 CREATE OR REPLACE FUNCTION api.push_operations(operations jsonb)
 RETURNS SETOF roost.pushed_operation
 LANGUAGE plpgsql
@@ -142,10 +142,12 @@ Arguments: operations, a list of at most 1,000 objects. id, a whole number that 
 from 1 without gaps. kind, the name of a function: send_message, edit_message, delete_message,
 restore_message, add_reaction, remove_reaction, mark_read, create_conversation, update_conversation,
 archive_conversation, unarchive_conversation, add_participant, remove_participant,
-leave_conversation or update_me. args, its arguments, an object. base_version, the version of the
-message that the device had, or base, an object of what it had; without either nothing is compared.
-policy, where somebody else was there first: last_write_wins, server_wins, client_wins, merge or
-manual. depends_on, a list of ids that have to be applied. queued_at, when it was done.
+leave_conversation, update_me, create_workspace, update_workspace, delete_workspace,
+touch_workspace, add_workspace_member, update_workspace_member, remove_workspace_member or
+leave_workspace. args, its arguments, an object. base_version, the version of the message that the
+device had, or base, an object of what it had; without either nothing is compared. policy, where
+somebody else was there first: last_write_wins, server_wins, client_wins, merge or manual.
+depends_on, a list of ids that have to be applied. queued_at, when it was done.
 Returns: a list: id; outcome, applied, duplicate, conflict, rejected or deferred; of a duplicate
 first_outcome; code, message, details and hint as a call would have answered them; conflict_id;
 result, what the function has answered, of a duplicate only its ids and numbers. What is not in the

@@ -13,7 +13,9 @@ DECLARE
         'send_message', 'edit_message', 'delete_message', 'restore_message', 'add_reaction',
         'remove_reaction', 'mark_read', 'create_conversation', 'update_conversation',
         'archive_conversation', 'unarchive_conversation', 'add_participant', 'remove_participant',
-        'leave_conversation', 'update_me'
+        'leave_conversation', 'update_me', 'create_workspace', 'update_workspace',
+        'delete_workspace', 'touch_workspace', 'add_workspace_member', 'update_workspace_member',
+        'remove_workspace_member', 'leave_workspace'
     ];
     c_uuid CONSTANT text := '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
     v_keys text[] := ARRAY[
@@ -106,10 +108,11 @@ BEGIN
     v_operation.kind := p_sent ->> 'kind';
     v_operation.args := p_sent -> 'args';
     v_operation.target_id := CASE
-        WHEN v_operation.kind IN ('send_message', 'create_conversation')
+        WHEN v_operation.kind IN ('send_message', 'create_conversation', 'create_workspace')
             THEN (v_operation.args ->> 'id')::uuid
         WHEN v_operation.kind = 'update_me' THEN roost.current_user_id()
         WHEN 'message_id' = ANY (v_known) THEN (v_operation.args ->> 'message_id')::uuid
+        WHEN 'workspace_id' = ANY (v_known) THEN (v_operation.args ->> 'workspace_id')::uuid
         ELSE (v_operation.args ->> 'conversation_id')::uuid
     END;
     v_operation.base_version := coalesce(
@@ -119,7 +122,9 @@ BEGIN
     v_operation.policy := coalesce(
         (p_sent ->> 'policy')::roost.conflict_policy,
         CASE
-            WHEN v_operation.kind IN ('edit_message', 'update_conversation', 'update_me')
+            WHEN v_operation.kind IN (
+                'edit_message', 'update_conversation', 'update_workspace', 'update_me'
+            )
                 THEN 'merge'::roost.conflict_policy
             -- A deletion does not beat an edit.
             WHEN v_operation.kind = 'delete_message' THEN 'server_wins'

@@ -74,6 +74,57 @@ BEGIN
         WHERE page.place <= p_limit
             AND (page.bytes_before IS NULL OR page.bytes_before < p_bytes)
         ORDER BY page.change_offset, page.kind;
+    ELSIF p_scope LIKE 'workspace:%' THEN
+        RETURN QUERY
+        SELECT
+            page.kind, page.op, page.id, page.change_offset, page.seq, page.size, page.value
+        FROM (
+            SELECT
+                changed.*,
+                rank() OVER (ORDER BY changed.change_offset) AS place,
+                sum(changed.size) OVER (
+                    ORDER BY changed.change_offset
+                    GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS bytes_before
+            FROM (
+                SELECT
+                    'workspace'::text AS kind,
+                    'put'::text AS op,
+                    (own.workspace).id AS id,
+                    (own.workspace).change_seq AS change_offset,
+                    NULL::bigint AS seq,
+                    c_small + octet_length((own.workspace).settings::text) AS size,
+                    row_to_json(own.workspace) AS value
+                FROM (SELECT roost.own_workspace(v_id) AS workspace) AS own
+                -- A device that begins has got it first of all.
+                WHERE (own.workspace).change_seq > p_after AND p_after >= 0
+                UNION ALL
+                SELECT
+                    'workspace_member',
+                    CASE WHEN listed.left_at IS NULL THEN 'put' ELSE 'remove' END,
+                    listed.user_id,
+                    listed.change_seq,
+                    NULL,
+                    c_small,
+                    CASE
+                        WHEN listed.left_at IS NULL
+                            THEN row_to_json(roost.describe_workspace_member(listed))
+                    END
+                FROM (
+                    SELECT member.*
+                    FROM roost.workspace_members AS member
+                    WHERE member.workspace_id = v_id
+                        AND member.change_seq > p_after
+                        -- Whoever left before is nobody to a device that begins.
+                        AND (member.left_at IS NULL OR p_after >= 0)
+                    ORDER BY member.change_seq
+                    LIMIT p_limit
+                ) AS listed
+            ) AS changed
+        ) AS page
+        WHERE page.place <= p_limit
+            AND (page.bytes_before IS NULL OR page.bytes_before < p_bytes)
+        ORDER BY page.change_offset, page.kind;
     ELSE
         RETURN QUERY
         SELECT
@@ -115,5 +166,6 @@ TO roost_api;
 
 COMMENT ON FUNCTION roost.read_scope_changes(text, bigint, bigint, bigint, bigint, bigint) IS
 'Things of a scope that changed after an offset, in its order, about p_limit of them and p_bytes: of
-a conversation, participants and messages with a seq from p_from_seq to p_to_seq; of an inbox, all
-of them, which are few.';
+a conversation, participants and messages with a seq from p_from_seq to p_to_seq; of a workspace,
+itself, unless p_after is before the beginning, and its members; of an inbox, all of them, which
+are few.';

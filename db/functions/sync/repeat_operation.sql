@@ -41,6 +41,8 @@ BEGIN
     -- commit: then nobody has told the relays.
     IF v_stored.outcome = 'applied' AND v_stored.result ? 'conversation_id' THEN
         PERFORM realtime.wake(format('conversation:%s', v_stored.result ->> 'conversation_id'));
+    ELSIF v_stored.outcome = 'applied' AND v_stored.result ? 'workspace_id' THEN
+        PERFORM realtime.wake(format('workspace:%s', v_stored.result ->> 'workspace_id'));
     ELSIF v_stored.conflict_id IS NOT NULL THEN
         PERFORM realtime.wake(format('user:%s', v_stored.user_id));
     END IF;

@@ -5,7 +5,7 @@ IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c_most_conversations CONSTANT integer := 1000;
+    c_most_ids CONSTANT integer := 1000;
     c_most_messages CONSTANT integer := 10000;
 BEGIN
     IF p_filter IS NULL OR p_filter = 'null' THEN
@@ -14,16 +14,22 @@ BEGIN
 
     IF (
         jsonb_typeof(p_filter) = 'object'
-        AND p_filter - ARRAY['conversations', 'messages'] = '{}'
-        AND CASE
-            WHEN NOT p_filter ? 'conversations' THEN true
-            WHEN jsonb_typeof(p_filter -> 'conversations') <> 'array' THEN false
-            ELSE jsonb_array_length(p_filter -> 'conversations') <= c_most_conversations
-                AND NOT EXISTS (
-                    SELECT FROM jsonb_array_elements_text(p_filter -> 'conversations') AS asked (id)
-                    WHERE realtime.topic_id(concat('conversation:', asked.id)) IS NULL
-                )
-        END
+        AND p_filter - ARRAY['conversations', 'workspaces', 'messages'] = '{}'
+        AND (
+            SELECT bool_and(
+                CASE
+                    WHEN NOT p_filter ? known.kind THEN true
+                    WHEN jsonb_typeof(p_filter -> known.kind) <> 'array' THEN false
+                    ELSE jsonb_array_length(p_filter -> known.kind) <= c_most_ids
+                        AND NOT EXISTS (
+                            SELECT FROM jsonb_array_elements_text(p_filter -> known.kind)
+                                AS asked (id)
+                            WHERE realtime.topic_id(concat('topic:', asked.id)) IS NULL
+                        )
+                END
+            )
+            FROM (VALUES ('conversations'), ('workspaces')) AS known (kind)
+        )
         AND CASE
             WHEN NOT p_filter ? 'messages' THEN true
             WHEN p_filter ->> 'messages' ~ '^[0-9]{1,5}$'
@@ -36,8 +42,8 @@ BEGIN
             ERRCODE = 'RO302',
             MESSAGE = 'This is no filter.',
             DETAIL = format('filter: %s', left(p_filter::text, 200)),
-            HINT = 'Send {"conversations": [<up to 1,000 ids>], "messages": <0 to 10000>}, either'
-                ' of them or both, or leave filter out.';
+            HINT = 'Send {"conversations": [<up to 1,000 ids>], "workspaces": [<up to 1,000 ids>],'
+                ' "messages": <0 to 10000>}, any of them, or leave filter out.';
     END IF;
 END;
 $$;

@@ -94,8 +94,8 @@ which get conflict.resolved on user:<id>. Deciding it again in the same way answ
 
 Callers: the person whose operation it was.
 Arguments: conflict_id. strategy, mine, theirs or merged. content, for merged alone: the content of
-the message, or the fields of the conversation or account, as update_conversation and update_me take
-them.
+the message, or the fields of the conversation, workspace or account, as update_conversation,
+update_workspace and update_me take them.
 Returns: the conflict, an object as get_conflict answers it.
 Errors: RO101, RO201 (no such conflict), RO302 (strategy and content do not fit), RO303 (decided in
 another way), and those of the function that it calls.

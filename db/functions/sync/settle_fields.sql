@@ -7,9 +7,12 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    c_objects CONSTANT text[] := ARRAY['metadata', 'preferences', 'security_settings'];
-    v_patch jsonb := jsonb_strip_nulls(p_operation.args - c_objects) - 'conversation_id'
-        || roost.pick_keys(p_operation.args, '["metadata", "preferences", "security_settings"]');
+    c_objects CONSTANT text[] := ARRAY[
+        'metadata', 'preferences', 'security_settings', 'settings'
+    ];
+    v_patch jsonb := jsonb_strip_nulls(p_operation.args - c_objects)
+        - ARRAY['conversation_id', 'workspace_id']
+        || roost.pick_keys(p_operation.args, to_jsonb(c_objects));
     v_now jsonb;
     v_base jsonb;
     v_mine jsonb;
@@ -30,6 +33,17 @@ BEGIN
         INTO STRICT v_now
         FROM roost.conversations AS conversation
         WHERE conversation.id = p_operation.target_id;
+    ELSIF p_operation.kind = 'update_workspace' THEN
+        PERFORM roost.lock_workspace(p_operation.target_id, 'owner');
+
+        SELECT jsonb_build_object(
+            'name', workspace.name,
+            'path', workspace.path,
+            'settings', workspace.settings
+        )
+        INTO STRICT v_now
+        FROM roost.workspaces AS workspace
+        WHERE workspace.id = p_operation.target_id;
     ELSE
         SELECT jsonb_build_object(
             'display_name', account.display_name,
@@ -116,7 +130,11 @@ BEGIN
         v_effect.is_as_sent := NOT v_effect.is_open;
         v_effect.conflict_id := roost.open_conflict(
             p_operation,
-            CASE p_operation.kind WHEN 'update_me' THEN 'account' ELSE 'conversation' END,
+            CASE p_operation.kind
+                WHEN 'update_me' THEN 'account'
+                WHEN 'update_workspace' THEN 'workspace'
+                ELSE 'conversation'
+            END,
             v_base, v_mine, v_theirs, v_merge.hunks, v_effect.is_open
         );
     END IF;
@@ -130,5 +148,5 @@ REVOKE ALL ON FUNCTION roost.settle_fields(roost.device_operation) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION roost.settle_fields(roost.device_operation) TO roost_api;
 
 COMMENT ON FUNCTION roost.settle_fields(roost.device_operation) IS
-'Changes a conversation or the caller''s account, or settles the change with what others have made
-of the same fields since the device had what it names as base.';
+'Changes a conversation, a workspace or the caller''s account, or settles the change with what
+others have made of the same fields since the device had what it names as base.';

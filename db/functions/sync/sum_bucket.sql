@@ -59,6 +59,24 @@ BEGIN
         INTO things, checksum, has_changed
         FROM roost.conversation_participants AS participant
         WHERE participant.conversation_id = v_id;
+    ELSIF p_scope LIKE 'workspace:%' THEN
+        SELECT
+            count(*) FILTER (WHERE thing.left_at IS NULL),
+            coalesce(
+                sum(roost.thing_checksum(thing.kind, thing.id, thing.change_seq))
+                FILTER (WHERE thing.left_at IS NULL),
+                0
+            ) % 4294967296,
+            coalesce(bool_or(thing.change_seq > p_position), false)
+        INTO things, checksum, has_changed
+        FROM (
+            SELECT 'workspace' AS kind, own.id, own.change_seq, NULL::timestamptz AS left_at
+            FROM roost.own_workspace(v_id) AS own
+            UNION ALL
+            SELECT 'workspace_member', member.user_id, member.change_seq, member.left_at
+            FROM roost.workspace_members AS member
+            WHERE member.workspace_id = v_id
+        ) AS thing;
     ELSE
         SELECT
             count(*),

@@ -17,7 +17,7 @@ DECLARE
 BEGIN
     PERFORM roost.require_user();
 
-    IF verify_scope.scope !~ '^(user|conversation):'
+    IF verify_scope.scope !~ '^(user|conversation|workspace):'
         OR NOT realtime.can_join(verify_scope.scope)
     THEN
         RAISE EXCEPTION USING
@@ -93,8 +93,8 @@ each thousand messages, and one of all else. docs/reference/sync.md says how a c
 
 Callers: signed-in people who may read the scope.
 Arguments: scope. position, the offset that its last entry of kind scope said. from_seq, what that
-entry said; of user:<id> 1. buckets, up to 100: {"<seq / 1000>": [count, checksum]} of messages,
-empty ones as [0, 0], and "others".
+entry said; of user:<id> and workspace:<id> 1. buckets, up to 100: {"<seq / 1000>": [count,
+checksum]} of messages, empty ones as [0, 0], and "others".
 Returns: an object: scope, last_offset, is_same, differing, a list of the buckets that part, and
 changed, a list of those in which something has changed since position: pull first, and ask again.
 Errors: RO101, RO201 (not yours to read), RO302 (no position, from_seq or buckets).

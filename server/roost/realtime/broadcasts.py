@@ -305,8 +305,8 @@ def not_allowed(broadcast: Broadcast) -> RoostError:
         code="RO401",
         message="You may not broadcast in this topic.",
         details=f"Topic: {broadcast.topic}",
-        hint="Broadcast in a conversation that you may write in, in user:<your id> or in"
-        " device:<id> of a device of yours; an archived conversation takes none.",
+        hint="Broadcast in a conversation or workspace that you may write in, in user:<your id> or"
+        " in device:<id> of a device of yours; an archived conversation takes none.",
         status=403,
     )
 

@@ -43,7 +43,8 @@ def topic_name(joined_name: str) -> str:
         raise refused(
             "TopicNameRequired",
             "The channel names no topic.",
-            "Join realtime:conversation:<id>, realtime:user:<id> or realtime:device:<id>.",
+            "Join realtime:conversation:<id>, realtime:workspace:<id>, realtime:user:<id> or"
+            " realtime:device:<id>.",
         )
     return name
 
