@@ -41,20 +41,16 @@ class SyncedDevice:
     """
     client -- signed in, on the device
     cursor -- of the last page; None when that is acknowledged
-    begun -- scopes that have begun since the last acknowledgement
-    unsure -- of those, whose cursor was lost: that they are gone may not be told
+    is_lost -- it has lost its cursor, and so dropped what it had: all is to come anew
     """
 
     client: Client
     scopes: dict[str, Scope] = field(default_factory=dict)
     cursor: str | None = None
-    begun: set[str] = field(default_factory=set)
-    unsure: set[str] = field(default_factory=set)
+    is_lost: bool = False
 
     def copy(self) -> "SyncedDevice":
-        return SyncedDevice(
-            self.client, copy.deepcopy(self.scopes), self.cursor, set(self.begun), set(self.unsure)
-        )
+        return SyncedDevice(self.client, copy.deepcopy(self.scopes), self.cursor, self.is_lost)
 
     def without_messages_before(self, scope: str, seq: int) -> "SyncedDevice":
         """A copy that has of a scope only the messages from `seq` on."""
@@ -68,24 +64,13 @@ class SyncedDevice:
         return device
 
     def lose_cursor(self) -> None:
-        """But not what came with it."""
-        self.cursor = None
-        self.unsure |= self.begun
-
-    async def look_after_unsure(self) -> None:
-        """Drops the scopes of a lost cursor that the person may not read any more."""
-        for scope in self.unsure & self.scopes.keys():
-            answer = await self.client.call(
-                "verify_scope", scope=scope, position=0, from_seq=1, buckets={}
-            )
-            if answer.status == 404:
-                del self.scopes[scope]
-            else:
-                assert answer.status == 200, answer
-        self.unsure.clear()
+        self.scopes, self.cursor, self.is_lost = {}, None, True
 
     async def pull(self, **arguments: Any) -> JSON:
         """Takes in one page."""
+        if self.is_lost:
+            await self.client.ask("reset_changes")
+            self.is_lost = False
         if self.cursor is not None:
             arguments["cursor"] = self.cursor
         page: JSON = await self.client.ask("pull_changes", **arguments)
@@ -96,12 +81,8 @@ class SyncedDevice:
     async def acknowledge(self) -> int:
         """The number of scopes that moved."""
         moved = await self.client.ask("ack_changes", cursor=self.cursor)
-        self.hear_acknowledged()
-        return int(moved)
-
-    def hear_acknowledged(self) -> None:
         self.cursor = None
-        self.begun.clear()
+        return int(moved)
 
     async def catch_up(self, *, acknowledges: bool = True, **arguments: Any) -> list[JSON]:
         """All pages until there are no more, and until nothing comes of acknowledging them."""
@@ -121,7 +102,6 @@ class SyncedDevice:
                     self.scopes.pop(scope, None)
                 case "scope", "reset":
                     self.scopes[scope] = Scope()
-                    self.begun.add(scope)
                 case "scope", "put":
                     held = self.scopes[scope] if scope in self.scopes else Scope()
                     self.scopes[scope] = held

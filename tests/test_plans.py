@@ -364,6 +364,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "SELECT api.pull_changes(filter => jsonb_build_object("
         f"'conversations', ARRAY['{CONVERSATION}'], 'messages', 5))",
         "SELECT api.ack_changes((SELECT page.cursor FROM api.pull_changes() AS page))",
+        "SELECT api.reset_changes()",
         f"SELECT api.verify_scope('conversation:{CONVERSATION}', 40000, 1,"
         """ '{"19": [1, 1], "others": [2, 1]}')""",
         f"""SELECT api.verify_scope('user:{USER}', 40000, 1, '{{"others": [1, 1]}}')""",

@@ -374,6 +374,56 @@ async def test_after_a_backup_was_restored_everything_comes_anew(
     await is_in_step(device)
 
 
+async def test_a_device_that_has_lost_its_data_begins_anew(client: Client) -> None:
+    ada, grace = await client.sign_up(EMAIL), await client.sign_up()
+    conversation_id = await ada.open_conversation(grace)
+    other_id = await grace.open_conversation(ada)
+    await say(ada, conversation_id, 3)
+    device = SyncedDevice(await client.sign_in(EMAIL))
+    await device.catch_up()
+    # What it was told last is lost to it, and is no more when it asks again.
+    left_id = await grace.open_conversation(ada)
+    lost = await device.client.ask("pull_changes")
+    assert scope_of(left_id) in {change["scope"] for change in lost["changes"]}
+    await ada.ask("leave_conversation", conversation_id=left_id)
+    await grace.ask("remove_participant", conversation_id=other_id, user_id=ada.user_id)
+    device.lose_cursor()
+    pages = await device.catch_up()
+    assert pages[0]["changes"][0]["op"] == "reset"
+    assert set(device.scopes) == {scope_of(conversation_id), f"user:{ada.user_id}"}
+    await is_in_step(device)
+
+
+async def test_an_acknowledgement_that_comes_when_a_device_begins_anew(
+    client: Client, database: str
+) -> None:
+    """Whichever comes first, nothing of what was acknowledged counts."""
+    ada = await client.sign_up(EMAIL)
+    cursor = (await ada.ask("pull_changes"))["cursor"]
+    acknowledge, reset = "SELECT api.ack_changes(%s)", "SELECT api.reset_changes()"
+    async with (
+        await connect(database) as observer,
+        session_of(database, ada) as first,
+        session_of(database, ada) as second,
+    ):
+        async with first.transaction():
+            await first.execute(acknowledge, [cursor])
+            later = asyncio.create_task(second.execute(reset))
+            await wait_for_lock(observer, second.info.backend_pid)
+        await later
+        assert await (await observer.execute("SELECT FROM roost.sync_scopes")).fetchall() == []
+
+        cursor = (await ada.ask("pull_changes"))["cursor"]
+        async with first.transaction():
+            await first.execute(reset)
+            late = asyncio.create_task(second.execute(acknowledge, [cursor]))
+            await wait_for_lock(observer, second.info.backend_pid)
+        with pytest.raises(psycopg.Error) as refusal:
+            await late
+        assert refusal.value.sqlstate == "RO403"
+        assert await (await observer.execute("SELECT FROM roost.sync_scopes")).fetchall() == []
+
+
 async def test_a_cursor_that_makes_no_sense(client: Client) -> None:
     ada, grace = await client.sign_up(EMAIL), await client.sign_up()
     tablet = await client.sign_in(EMAIL)

@@ -311,8 +311,7 @@ class World:
             return
         match fate:
             case "lost":
-                device.scopes, device.begun = before.scopes, before.begun
-                device.cursor = before.cursor
+                device.scopes, device.cursor = before.scopes, before.cursor
             case "twice":
                 device.take_in(page["changes"])
             case "cursor lost":
@@ -325,7 +324,7 @@ class World:
             return
         answer = await device.client.call("ack_changes", cursor=device.cursor)
         if fate == "answered" and answer.status == 200:
-            device.hear_acknowledged()
+            device.cursor = None
 
     @staticmethod
     def _is_away(error: AssertionError) -> bool:
@@ -364,7 +363,6 @@ class World:
             else:
                 raise AssertionError("something always changes")
         for device in self.devices:
-            await device.synced.look_after_unsure()
             await is_in_step(device.synced)
         await self._took_effect_once()
         before = await self._everything()

@@ -29,6 +29,7 @@ CREATE TABLE roost.sync_devices (
     updated_at timestamptz NOT NULL DEFAULT now(),
     offline_due_at timestamptz,
     offline_done bigint NOT NULL DEFAULT 0,
+    generation bigint NOT NULL DEFAULT 0,
     -- Serves the foreign key too.
     CONSTRAINT sync_devices_pkey PRIMARY KEY (device_id, user_id),
     CONSTRAINT sync_devices_device_fkey
@@ -53,6 +54,9 @@ COMMENT ON COLUMN roost.sync_devices.offline_due_at IS
 
 COMMENT ON COLUMN roost.sync_devices.offline_done IS
 'How many of these operations were worked on since nothing was due the last time.';
+
+COMMENT ON COLUMN roost.sync_devices.generation IS
+'How often it has begun anew by reset_changes: cursors from before are refused.';
 
 -- One row a device, and not one an operation: who looks for work passes over a long queue that
 -- somebody else works on with one step.
@@ -330,7 +334,7 @@ WITH CHECK (user_id = (SELECT roost.current_user_id()));
 
 GRANT SELECT, INSERT ON roost.sync_devices TO roost_api;
 
-GRANT UPDATE (last_operation_id, updated_at) ON roost.sync_devices TO roost_api;
+GRANT UPDATE (last_operation_id, updated_at, generation) ON roost.sync_devices TO roost_api;
 
 -- What became of an operation stays as it is, and goes by roost.expire_sync_operations.
 GRANT SELECT, INSERT ON roost.sync_operations TO roost_api;

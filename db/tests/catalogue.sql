@@ -393,6 +393,7 @@ SELECT set_eq(
 
                 ('api.ack_changes', 'user'),
                 ('api.pull_changes', 'user'),
+                ('api.reset_changes', 'user'),
                 ('api.verify_scope', 'user'),
 
                 ('api.search_messages', 'user'),

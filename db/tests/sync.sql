@@ -1,7 +1,7 @@
 -- What a device lacks: in which order it comes, where it goes on, what is refused.
 BEGIN;
 
-SELECT plan(116);
+SELECT plan(131);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -135,6 +135,7 @@ CROSS JOIN (
     VALUES
     ('SELECT api.pull_changes()'),
     ('SELECT api.ack_changes(''x'')'),
+    ('SELECT api.reset_changes()'),
     ('SELECT api.verify_scope(''user:x'', 0, 0, ''{}'')')
 ) AS called (query);
 SELECT set_config('roost.device_id', '', true);
@@ -144,7 +145,9 @@ SELECT throws_ok(
     'not without a device: ' || called.query
 )
 FROM (
-    VALUES ('SELECT api.pull_changes()'), ('SELECT api.ack_changes(''x'')')
+    VALUES
+    ('SELECT api.pull_changes()'), ('SELECT api.ack_changes(''x'')'),
+    ('SELECT api.reset_changes()')
 ) AS called (query);
 
 -- What is refused
@@ -458,7 +461,7 @@ SELECT is(
             encode(
                 convert_to(
                     '{"version": 1, "device": "00000000-0000-7000-8000-0000000000dc",'
-                    ' "epoch": "first", "scopes":'
+                    ' "epoch": "first", "generation": 0, "scopes":'
                     ' {"conversation:00000000-0000-7000-9000-000000000001": [1, 1, 1, 1, 0]},'
                     ' "progress": {"done": 1, "total": 2}}',
                     'UTF8'
@@ -685,7 +688,7 @@ SELECT throws_ok(
                         jsonb_build_object(
                             'version', 1,
                             'device', '00000000-0000-7000-8000-0000000000da',
-                            'epoch', 'second',
+                            'epoch', 'second', 'generation', 0,
                             'scopes',
                             (
                                 SELECT jsonb_object_agg(
@@ -752,6 +755,46 @@ SELECT pg_temp.on_device(
     'c',
     'SELECT api.acknowledge_events(''{"user:00000000-0000-7000-8000-00000000000c": 1}'')'
 );
+-- Begun anew: what was known of the device is not, and what it has from before counts no more.
+CREATE TEMPORARY TABLE before_reset AS
+SELECT
+    pg_temp.cursor_of('c') AS cursor,
+    (SELECT array_agg(one) FROM pg_temp.kept('b') AS one) AS kept_of_another,
+    (SELECT count(*) FROM pg_temp.kept('c')) AS number;
+SELECT ok(number > 0, 'it is known how far the device has come') FROM before_reset;
+SELECT is(pg_temp.on_device('c', 'SELECT api.reset_changes()'), '', 'a device begins anew');
+SELECT is_empty('SELECT pg_temp.kept(''c'')', 'nothing is known of how far it had come');
+SELECT is(
+    (SELECT array_agg(one) FROM pg_temp.kept('b') AS one), kept_of_another,
+    'of another device it is'
+)
+FROM before_reset;
+SELECT throws_ok(
+    format('SELECT pg_temp.pulled(%L, %L)', 'c', format('cursor => %L', cursor)),
+    'RO403', 'The cursor is from before the device began anew.', 'an old cursor leads to no page'
+)
+FROM before_reset;
+SELECT throws_ok(
+    format('SELECT pg_temp.acknowledged(%L, %L)', 'c', cursor),
+    'RO403', 'The cursor is from before the device began anew.', 'nor can it be acknowledged'
+)
+FROM before_reset;
+SELECT lives_ok(
+    'SELECT pg_temp.acknowledged(''c'', pg_temp.cursor_of(''c''))', 'a new one leads on'
+);
+SELECT is(
+    (SELECT count(*) FROM pg_temp.kept('c')), number, 'and all scopes are there again'
+)
+FROM before_reset;
+SELECT is(pg_temp.on_device('c', 'SELECT api.reset_changes()'), '', 'and anew once more');
+SELECT is(
+    (
+        SELECT generation FROM roost.sync_devices
+        WHERE device_id = '00000000-0000-7000-8000-0000000000dc'
+    ),
+    2::bigint, 'which is counted'
+);
+SELECT pg_temp.acknowledged('c', pg_temp.cursor_of('c'));
 SELECT pg_temp.on_device(
     'c', 'SELECT api.revoke_device(''00000000-0000-7000-8000-0000000000dc'')'
 );
@@ -768,7 +811,9 @@ SELECT throws_ok(
     'nor is it told anything: ' || called.query
 )
 FROM (
-    VALUES ('SELECT api.pull_changes()'), ('SELECT api.ack_changes(''x'')')
+    VALUES
+    ('SELECT api.pull_changes()'), ('SELECT api.ack_changes(''x'')'),
+    ('SELECT api.reset_changes()')
 ) AS called (query);
 DELETE FROM roost.users WHERE id = '00000000-0000-7000-8000-00000000000c';
 SELECT is_empty(

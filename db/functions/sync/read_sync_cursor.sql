@@ -63,6 +63,12 @@ BEGIN
             MESSAGE = 'The cursor is from before the log began anew.',
             DETAIL = format('Epoch: %s', left(v_sent ->> 'epoch', 200)),
             HINT = 'Call pull_changes without a cursor: it says which scopes to read again.';
+    ELSIF v_sent -> 'generation' IS DISTINCT FROM to_jsonb(roost.sync_generation()) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RO403',
+            MESSAGE = 'The cursor is from before the device began anew.',
+            DETAIL = format('Generation: %s', left((v_sent -> 'generation')::text, 200)),
+            HINT = 'Call pull_changes without a cursor: it gives everything anew.';
     END IF;
 
     RETURN v_sent;

@@ -11,6 +11,7 @@ AS $$
                     'version', 1,
                     'device', roost.current_device_id(),
                     'epoch', realtime.get_epoch(),
+                    'generation', roost.sync_generation(),
                     'scopes', p_scopes,
                     'progress', p_progress
                 )::text,
