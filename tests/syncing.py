@@ -231,7 +231,9 @@ class LiveDevice:
     def hear(self, scope: str, offset: int, event: str, payload: JSON) -> None:
         assert offset == self.positions[scope] + 1
         self.positions[scope] = offset
-        if scope in self.conversations:
+        if event == "conversation.reset":
+            self.drop(scope)
+        elif scope in self.conversations:
             self.conversations[scope].apply(offset, event, payload)
             if event in ("receipt", "message.created") or event.startswith("participant."):
                 self._changed(scope, ("participant", payload["user_id"]), offset, {})
@@ -241,6 +243,8 @@ class LiveDevice:
             self._changed(scope, ("account", payload["id"]), offset, payload)
         elif event == "device.removed":
             self.things[scope].pop(("device", payload["device_id"]), None)
+        elif event == "workspace_member.removed":
+            self.things[scope].pop(("workspace_member", payload["user_id"]), None)
         elif event.startswith("device."):
             told = {name: value for name, value in payload.items() if name != "device_id"}
             self._changed(scope, ("device", payload["device_id"]), offset, told)

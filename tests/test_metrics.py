@@ -1,5 +1,7 @@
 """GET /metrics: who may see it, and that its figures are those of what happened."""
 
+import asyncio
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
+from roost import offline_worker
 from roost.app import open_app
 from roost.realtime import device_presence
 from roost.realtime.counters import LATENCY_BOUNDS, Histogram
@@ -191,6 +194,43 @@ async def test_what_goes_otherwise_is_counted(serve: Serve) -> None:
         now = await figures(client)
         assert now["roost_realtime_closed_total 4401"] == 2
         assert now["roost_realtime_sockets"] == 1
+
+
+async def test_offline_queues_are_counted(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline_worker, "SECONDS_BETWEEN_COUNTS", 0.0)
+    async with serve(metrics="loopback") as client:
+        ada = await client.sign_up()
+        prefix = "roost_offline_operations_"
+        now = await figures(client)
+        assert {name: now[f"{prefix}{name}"] for name in ("waiting", "failed", "tried_total")} == {
+            "waiting": 0,
+            "failed": 0,
+            "tried_total": 0,
+        }
+        missing = {"conversation_id": str(uuid.uuid4())}
+        operations = [
+            {"id": str(uuid.uuid4()), "kind": "update_me", "args": {"display_name": "Ada"}},
+            {
+                "id": str(uuid.uuid4()),
+                "kind": "archive_conversation",
+                "args": missing,
+                "max_retries": 0,
+            },
+            {
+                "id": str(uuid.uuid4()),
+                "kind": "unarchive_conversation",
+                "args": missing,
+                "max_retries": 20,
+            },
+        ]
+        await ada.ask("enqueue_operations", operations=operations)
+        async with asyncio.timeout(10):
+            while (now := await figures(client))[f"{prefix}failed"] != 1:
+                pass
+        assert now[f"{prefix}waiting"] == 1
+        assert now[f"{prefix}tried_total"] >= 3
+        assert 0 <= now[f"{prefix}oldest_due_seconds"] < 10
+        assert now[f"{prefix}running"] in (0, 1)
 
 
 def test_a_histogram() -> None:

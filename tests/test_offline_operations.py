@@ -8,17 +8,19 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from roost.database.embedded import EmbeddedPostgres
 from roost.realtime.protocol import Version
 from tests.locks import wait_for_lock
 from tests.relaying import Phone, join_payload
 from tests.serving import Client, serving
-from tests.support import connect
-from tests.test_cli import ROOST, environment
+from tests.support import connect, runs
+from tests.test_cli import ROOST, environment, postmaster, roost
 
 EMAIL = "ada@example.com"
 
@@ -530,21 +532,8 @@ async def test_a_worker_alone(database: str, observer: Connection) -> None:
     async with serving(database) as client:
         ada = await client.sign_up(EMAIL)
         plans = await ada.open_conversation()
-    # As a device would, while nobody serves.
-    person = json.dumps([message(plans, "one"), message(plans, "two")])
-
-    async def add(operations: str) -> None:
-        async with observer.transaction():
-            await observer.execute(
-                "SELECT set_config('roost.user_id', %s, true),"
-                " set_config('roost.device_id', %s, true)",
-                [ada.user_id, ada.device_id],
-            )
-            await observer.execute(
-                "SELECT count(*) FROM api.enqueue_operations(%s::jsonb)", [operations]
-            )
-
-    await add(person)
+    whose = (observer, ada.user_id, ada.device_id)
+    await enqueue_unserved(*whose, message(plans, "one"), message(plans, "two"))
     pending = "SELECT count(*) FROM roost.offline_operations WHERE status = 'pending'"
     async with working(database) as process:
         async with asyncio.timeout(15):
@@ -556,7 +545,7 @@ async def test_a_worker_alone(database: str, observer: Connection) -> None:
             await blocker.execute(
                 "SELECT FROM roost.conversations WHERE id = %s FOR UPDATE", [plans]
             )
-            await add(json.dumps([message(plans, "three")]))
+            await enqueue_unserved(*whose, message(plans, "three"))
             pid = await blocked_worker(observer)
             await wait_for_lock(observer, pid)
             process.send_signal(signal.SIGTERM)
@@ -566,6 +555,100 @@ async def test_a_worker_alone(database: str, observer: Connection) -> None:
     said = [row[0] for row in await cursor.fetchall()]
     assert said[:2] == ["one", "two"]
     assert await answer(observer, pending) == (0 if said[2:] == ["three"] else 1)
+
+
+async def enqueue_unserved(
+    observer: Connection, user_id: str, device_id: str, *operations: dict[str, Any]
+) -> None:
+    """As a device would, while nobody serves."""
+    async with observer.transaction():
+        await observer.execute(
+            "SELECT set_config('roost.user_id', %s, true), set_config('roost.device_id', %s, true)",
+            [user_id, device_id],
+        )
+        await observer.execute(
+            "SELECT count(*) FROM api.enqueue_operations(%s::jsonb)", [json.dumps(operations)]
+        )
+
+
+async def test_a_second_signal_ends_a_worker_at_once(database: str, observer: Connection) -> None:
+    """The batch under way is rolled back, and done another time."""
+    async with serving(database) as client:
+        ada = await client.sign_up(EMAIL)
+        plans = await ada.open_conversation()
+    await observer.execute(
+        "CREATE FUNCTION public.take_long() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN PERFORM pg_sleep(8); RETURN NEW; END'"
+    )
+    await observer.execute(
+        "CREATE TRIGGER take_long BEFORE INSERT ON roost.messages"
+        " FOR EACH ROW EXECUTE FUNCTION public.take_long()"
+    )
+    await enqueue_unserved(observer, ada.user_id, ada.device_id, message(plans, "slow"))
+    sleeping = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        " AND datname = current_database()"
+    )
+    async with working(database) as process:
+        async with asyncio.timeout(10):
+            while await answer(observer, sleeping) == 0:
+                pass
+        process.send_signal(signal.SIGTERM)
+        # It goes on with its batch.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await process.wait()
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(4):
+            assert await process.wait() == 0
+    async with asyncio.timeout(10):
+        while await answer(observer, sleeping):
+            pass
+    assert await answer(observer, "SELECT status FROM roost.offline_operations") == "pending"
+    assert await answer(observer, "SELECT count(*) FROM roost.messages") == 0
+
+
+async def test_a_worker_of_an_embedded_database(folder: Path) -> None:
+    """Where no DATABASE_URL is set it runs the folder's own, and ends it."""
+    person, device = str(uuid.uuid4()), str(uuid.uuid4())
+    refused = roost("worker", cwd=folder)
+    assert (refused.returncode, "roost migrate" in refused.stderr) == (1, True)
+    assert roost("migrate", cwd=folder).returncode == 0
+    process = await asyncio.create_subprocess_exec(
+        *ROOST, "worker", cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=sys.stderr
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            while not (await process.stdout.readline()).startswith(b"Roost works."):
+                pass
+        pid = postmaster(folder)
+        async with await connect(EmbeddedPostgres(folder / ".roost").conninfo()) as observer:
+            await observer.execute(
+                "INSERT INTO roost.users (id, email, password_hash)"
+                " VALUES (%s, 'ada@example.com', '$argon2id$v=19$m=8,t=1,p=1$c2E$aGE')",
+                [person],
+            )
+            await observer.execute(
+                "INSERT INTO roost.devices (id, user_id) VALUES (%s, %s)", [device, person]
+            )
+            operation = {
+                "id": str(uuid.uuid4()),
+                "kind": "update_me",
+                "args": {"display_name": "Ada"},
+            }
+            await enqueue_unserved(observer, person, device, operation)
+            async with asyncio.timeout(15):
+                while await answer(observer, "SELECT display_name FROM roost.users") != "Ada":
+                    await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            assert await process.wait() == 0
+        assert not runs(pid)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 async def test_a_worker_tells_the_servers(ada: Client, plans: str, observer: Connection) -> None:

@@ -387,6 +387,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         f"SELECT api.get_conflict('{CONFLICT}')",
         f"SELECT api.resolve_conflict('{CONFLICT}', 'theirs')",
         "SELECT roost.expire_sync_operations(100)",
+        "SELECT roost.count_offline_operations()",
         f"SELECT api.enqueue_operations('{json.dumps(ENQUEUED)}')",
         "SELECT api.list_offline_operations('failed')",
         "SELECT api.list_offline_operations(before_position => 10000)",

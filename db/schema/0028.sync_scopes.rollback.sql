@@ -14,6 +14,8 @@ DROP TABLE roost.sync_scopes CASCADE;
 
 ALTER TABLE realtime.topics DROP COLUMN removed_offset;
 
+ALTER TABLE roost.conversations DROP COLUMN removed_seq;
+
 ALTER TABLE roost.conversations DROP COLUMN expired_seq;
 
 ALTER TABLE roost.conversation_participants DROP COLUMN change_seq;

@@ -34,6 +34,13 @@ ADD COLUMN expired_seq bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN roost.conversations.expired_seq IS
 'Messages up to this seq went because of their age.';
 
+ALTER TABLE roost.conversations
+ADD COLUMN removed_seq bigint NOT NULL DEFAULT 0;
+
+COMMENT ON COLUMN roost.conversations.removed_seq IS
+'Offset of the newest event that told of somebody or of messages that are gone without a trace, as
+with an account: a device that was here before it reads the conversation anew.';
+
 ALTER TABLE realtime.topics
 ADD COLUMN removed_offset bigint NOT NULL DEFAULT 0;
 

@@ -151,6 +151,10 @@ COMMENT ON CONSTRAINT offline_operations_base_fits ON roost.offline_operations I
 CREATE INDEX offline_operations_status_idx
 ON roost.offline_operations (device_id, user_id, status, position);
 
+-- How many of all devices wait or have failed, and since when the oldest is due: for the metrics.
+CREATE INDEX offline_operations_open_idx
+ON roost.offline_operations (status, next_attempt_at) WHERE completed_at IS NULL;
+
 -- The next one of a device, among all that it has ever enqueued.
 CREATE INDEX offline_operations_due_idx
 ON roost.offline_operations (device_id, user_id, position) WHERE next_attempt_at IS NOT NULL;

@@ -413,6 +413,7 @@ SELECT set_eq(
                 ('roost.begin_call', 'gateway'),
                 ('roost.begin_sign_in', 'gateway'),
                 ('roost.begin_sign_up', 'gateway'),
+                ('roost.count_offline_operations', 'gateway'),
                 ('roost.end_sessions', 'gateway'),
                 ('roost.expire_device_messages', 'gateway'),
                 ('roost.expire_messages', 'gateway'),

@@ -1005,6 +1005,12 @@ SELECT is_empty(
 );
 DELETE FROM roost.conversation_participants
 WHERE user_id = '00000000-0000-7000-8000-0000000000e7';
+-- Which tells of it.
+DELETE FROM realtime.events WHERE topic ~ '^(conversation:.*0000e0|user:.*0000e7)$';
+UPDATE roost.conversations
+SET last_seq = last_seq - 1,
+    removed_seq = 0
+WHERE id = '00000000-0000-7000-9000-0000000000e0';
 SELECT is(
     pg_temp.outcome_as('owner', false, 'SELECT ''nothing'''),
     'done',

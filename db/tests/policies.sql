@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(388);
+SELECT plan(389);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -334,6 +334,7 @@ FROM (
         ('conversations SET purged_at = now()'),
         ('conversations SET expired_number = 1'),
         ('conversations SET expired_seq = 1'),
+        ('conversations SET removed_seq = 1'),
         ('conversation_participants SET user_id = ''00000000-0000-7000-8000-00000000000a'''),
         ('conversation_participants SET suspended = true'),
         ('conversation_participants SET history_after_seq = 1'),

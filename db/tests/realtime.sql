@@ -604,6 +604,17 @@ SELECT is(
 DELETE FROM roost.conversations WHERE id = '00000000-0000-7000-9000-000000000004';
 DELETE FROM realtime.events
 WHERE topic = 'conversation:00000000-0000-7000-9000-000000000004';
+-- Those who were in it are told.
+WITH told AS (
+    DELETE FROM realtime.events
+    WHERE event = 'conversation.removed'
+        AND payload ->> 'conversation_id' = '00000000-0000-7000-9000-000000000004'
+    RETURNING topic
+)
+UPDATE realtime.topics AS topic
+SET last_offset = topic.last_offset - 1
+FROM told
+WHERE told.topic = topic.topic;
 
 -- read_events
 CREATE FUNCTION pg_temp.read(p_topics text[], p_afters bigint[], p_limit integer)

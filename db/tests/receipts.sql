@@ -366,7 +366,9 @@ SELECT is(
             ', ' ORDER BY event.event_offset
         )
         FROM realtime.events AS event
-        WHERE event.topic LIKE 'conversation:%0000001' AND event.event_offset > 12
+        WHERE event.topic LIKE 'conversation:%0000001'
+            AND event.event_offset > 12
+            AND event.event = 'receipt'
     ),
     '3 6 0',
     'and the others hear of it once'

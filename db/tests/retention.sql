@@ -432,7 +432,7 @@ SELECT results_eq(
         WHERE topic = 'conversation:00000000-0000-7000-9000-000000000002'
         ORDER BY event_offset
     $$,
-    'VALUES (1::bigint, false, true), (2, true, false)',
+    'VALUES (1::bigint, false, true), (2, true, false), (3, false, false)',
     'a row that an operator deletes is in no stored event'
 );
 DELETE FROM roost.users WHERE id = '00000000-0000-7000-8000-00000000000a';

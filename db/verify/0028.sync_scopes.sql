@@ -6,7 +6,7 @@ SELECT change_seq FROM roost.devices WHERE false;
 
 SELECT change_seq FROM roost.conversation_participants WHERE false;
 
-SELECT expired_seq FROM roost.conversations WHERE false;
+SELECT expired_seq, removed_seq FROM roost.conversations WHERE false;
 
 SELECT removed_offset FROM realtime.topics WHERE false;
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from prometheus_client.registry import Collector
 
 from roost.auth.handlers import Auth
 from roost.auth.passwords import Passwords
@@ -25,7 +26,7 @@ from roost.database.queries import SELECT_ONE
 from roost.errors import RoostError
 from roost.jobs import Jobs
 from roost.metrics import Metrics
-from roost.offline_worker import OfflineWorker
+from roost.offline_worker import OfflineCollector, OfflineWorker
 from roost.realtime.host_link import HostLink
 from roost.realtime.metrics import RelayCollector
 from roost.realtime.relay import Relay
@@ -244,9 +245,11 @@ async def open_app(
         )
         stack.callback(auth.close)
 
-        metrics = Metrics(
-            settings, RelayCollector(relay), host=None if link is None else link.all_figures
-        )
+        offline_worker = OfflineWorker(multiplexer, counts=settings.has_metrics)
+        collectors: list[Collector] = [RelayCollector(relay)]
+        if link is None:
+            collectors.append(OfflineCollector(offline_worker.figures))
+        metrics = Metrics(settings, *collectors, host=None if link is None else link.all_figures)
         app = web.Application(client_max_size=settings.max_body_bytes)
         app[MULTIPLEXER] = multiplexer
         app[RELAY] = relay
@@ -276,7 +279,6 @@ async def open_app(
             jobs = Jobs(multiplexer)
             jobs.start()
             stack.push_async_callback(jobs.close)
-            offline_worker = OfflineWorker(multiplexer)
             offline_worker.start()
             stack.push_async_callback(offline_worker.close)
         else:

@@ -85,6 +85,11 @@ class Settings:
     metrics: str = "off"
     metrics_token: str | None = field(default=None, repr=False)
 
+    @property
+    def has_metrics(self) -> bool:
+        """Whether anybody may read the metrics."""
+        return self.metrics != "off" or self.metrics_token is not None
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Reads the variables; an empty one counts as not set. Raises SettingsError."""

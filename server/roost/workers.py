@@ -25,7 +25,7 @@ from roost.app import (
 from roost.database.pipeline import Multiplexer
 from roost.jobs import Jobs
 from roost.metrics import Figures
-from roost.offline_worker import OfflineWorker
+from roost.offline_worker import OfflineCollector, OfflineWorker
 from roost.realtime.hub import Hub
 from roost.realtime.metrics import HubCollector
 from roost.settings import Settings
@@ -138,7 +138,8 @@ async def run(
         stack.push_async_callback(multiplexer.close, CLOSE_SECONDS)
         hub = Hub(multiplexer)
         multiplexer.on_touched = hub.wake
-        hub.figures = Figures(HubCollector(hub)).text
+        offline_worker = OfflineWorker(multiplexer, counts=settings.has_metrics)
+        hub.figures = Figures(HubCollector(hub), OfflineCollector(offline_worker.figures)).text
         hub.start()
         stack.push_async_callback(hub.close)
         listener = listen(conninfo, hub.on_notify, hub.on_connect, hub.reload)
@@ -146,7 +147,6 @@ async def run(
         jobs = Jobs(multiplexer)
         jobs.start()
         stack.push_async_callback(jobs.close)
-        offline_worker = OfflineWorker(multiplexer)
         offline_worker.start()
         stack.push_async_callback(offline_worker.close)
         workers = [_Worker(str(which), hub, name[1]) for which in range(1, number + 1)]

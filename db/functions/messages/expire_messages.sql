@@ -114,15 +114,16 @@ BEGIN
                 END IF;
             END LOOP;
 
-            DELETE FROM roost.messages AS message
-            WHERE message.conversation_id = v_conversation_id AND message.seq <= v_up_to_seq;
-
+            -- Before they go, so that roost.announce_gone_messages says nothing of them.
             UPDATE roost.conversations AS conversation
             SET expired_number = greatest(conversation.expired_number, v_number),
                 expired_seq = greatest(conversation.expired_seq, v_up_to_seq)
             WHERE conversation.id = v_conversation_id
             RETURNING conversation.last_number - conversation.expired_number
             INTO STRICT v_left_count;
+
+            DELETE FROM roost.messages AS message
+            WHERE message.conversation_id = v_conversation_id AND message.seq <= v_up_to_seq;
 
             PERFORM realtime.publish(
                 format('conversation:%s', v_conversation_id),

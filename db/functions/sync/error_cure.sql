@@ -17,6 +17,7 @@ AS $$
                 THEN 'Send the value in the form that its type has, such as a UUID or a number.'
             WHEN p_code = '23502' THEN 'Send a value that is not null.'
             WHEN p_code = '23505' THEN 'Make a new id, at random.'
+            WHEN p_code = '57014' THEN 'It takes too long: send less at once, under a new id.'
             ELSE 'Send it under a new id in a form that a call of the function would take.'
         END
     );

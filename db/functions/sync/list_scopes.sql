@@ -34,7 +34,7 @@ BEGIN
     SELECT
         format('conversation:%s', conversation.id),
         conversation.last_seq,
-        0::bigint,
+        conversation.removed_seq,
         greatest(participant.history_after_seq, conversation.expired_seq),
         conversation.last_activity
     FROM roost.conversation_participants AS participant

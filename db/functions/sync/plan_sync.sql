@@ -69,13 +69,16 @@ BEGIN
                 SELECT
                     compared.*,
                     compared.is_known AND NOT compared.is_reset AS goes_on,
-                    coalesce(
-                        CASE split_part(compared.scope, ':', 1)
-                            WHEN 'conversation' THEN v_only_conversations
-                            WHEN 'workspace' THEN v_only_workspaces
-                        END ? realtime.topic_id(compared.scope)::text,
-                        true
-                    ) AS is_asked_for
+                    -- The id is looked for where there is a filter alone: it takes longer than all
+                    -- else that is done for a scope.
+                    CASE
+                        WHEN v_only_conversations IS NOT NULL
+                            AND compared.scope LIKE 'conversation:%'
+                            THEN v_only_conversations ? realtime.topic_id(compared.scope)::text
+                        WHEN v_only_workspaces IS NOT NULL AND compared.scope LIKE 'workspace:%'
+                            THEN v_only_workspaces ? realtime.topic_id(compared.scope)::text
+                        ELSE true
+                    END AS is_asked_for
                 FROM (
                     SELECT
                         coalesce(readable.topic, kept.scope) AS scope,

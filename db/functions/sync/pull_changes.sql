@@ -53,6 +53,20 @@ BEGIN
     PERFORM roost.require_sync_filter(pull_changes.filter);
     PERFORM roost.require_sync_device();
 
+    -- Most that ask have everything.
+    IF pull_changes.cursor IS NULL AND pull_changes.filter IS NULL THEN
+        v_total := roost.count_scopes_in_step();
+
+        IF v_total IS NOT NULL THEN
+            v_page.changes := '[]';
+            v_page.has_more := false;
+            v_page.progress := json_build_object('done', v_total, 'total', v_total);
+            v_page.cursor := roost.write_sync_cursor('{}', v_page.progress);
+
+            RETURN v_page;
+        END IF;
+    END IF;
+
     IF pull_changes.cursor IS NOT NULL THEN
         v_given := roost.read_sync_cursor(pull_changes.cursor) -> 'scopes';
     END IF;
@@ -73,7 +87,8 @@ BEGIN
 
     SELECT plan.o_total, plan.o_steps
     INTO v_total, v_steps
-    FROM roost.plan_sync(v_given, pull_changes.filter) AS plan;
+    -- Ids as the database writes them: there is nothing else in it that has letters of both kinds.
+    FROM roost.plan_sync(v_given, lower(pull_changes.filter::text)::jsonb) AS plan;
 
     v_open := cardinality(v_steps);
 
@@ -215,6 +230,8 @@ BEGIN
             v_step.position := CASE
                 WHEN v_count < v_asked AND v_size < v_bytes OR v_step.stage = 1
                     THEN v_step.last_offset
+                WHEN v_step.position = -1
+                    THEN greatest(v_most, roost.removed_offset(v_step.scope))
                 ELSE v_most
             END;
 

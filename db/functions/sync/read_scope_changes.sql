@@ -19,6 +19,8 @@ DECLARE
     -- What a thing without content takes, about.
     c_small CONSTANT bigint := 400;
     v_id uuid := realtime.topic_id(p_scope);
+    -- A device that begins is not left below this, where it would begin again.
+    v_least bigint := CASE WHEN p_after < 0 THEN roost.removed_offset(p_scope) ELSE 0 END;
 BEGIN
     IF p_scope LIKE 'conversation:%' THEN
         RETURN QUERY
@@ -27,9 +29,11 @@ BEGIN
         FROM (
             SELECT
                 changed.*,
-                rank() OVER (ORDER BY changed.change_offset) AS place,
+                rank() OVER (
+                    ORDER BY greatest(changed.change_offset, v_least)
+                ) AS place,
                 sum(changed.size) OVER (
-                    ORDER BY changed.change_offset
+                    ORDER BY greatest(changed.change_offset, v_least)
                     GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                 ) AS bytes_before
             FROM (
@@ -81,9 +85,11 @@ BEGIN
         FROM (
             SELECT
                 changed.*,
-                rank() OVER (ORDER BY changed.change_offset) AS place,
+                rank() OVER (
+                    ORDER BY greatest(changed.change_offset, v_least)
+                ) AS place,
                 sum(changed.size) OVER (
-                    ORDER BY changed.change_offset
+                    ORDER BY greatest(changed.change_offset, v_least)
                     GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                 ) AS bytes_before
             FROM (
@@ -118,7 +124,14 @@ BEGIN
                         -- Whoever left before is nobody to a device that begins.
                         AND (member.left_at IS NULL OR p_after >= 0)
                     ORDER BY member.change_seq
-                    LIMIT p_limit
+                    LIMIT p_limit + CASE
+                        WHEN v_least > 0 THEN (
+                            SELECT count(*)
+                            FROM roost.workspace_members AS counted
+                            WHERE counted.workspace_id = v_id AND counted.change_seq <= v_least
+                        )
+                        ELSE 0
+                    END
                 ) AS listed
             ) AS changed
         ) AS page

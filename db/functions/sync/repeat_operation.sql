@@ -39,11 +39,45 @@ BEGIN
 
     -- Whoever sends again was not answered, perhaps because the server died right behind the
     -- commit: then nobody has told the relays.
-    IF v_stored.outcome = 'applied' AND v_stored.result ? 'conversation_id' THEN
+    IF v_stored.outcome = 'applied'
+        AND v_stored.kind ~ '_(message|reaction|read)$'
+        AND v_stored.result ? 'conversation_id'
+    THEN
         PERFORM realtime.wake(format('conversation:%s', v_stored.result ->> 'conversation_id'));
-    ELSIF v_stored.outcome = 'applied' AND v_stored.result ? 'workspace_id' THEN
-        PERFORM realtime.wake(format('workspace:%s', v_stored.result ->> 'workspace_id'));
-    ELSIF v_stored.conflict_id IS NOT NULL THEN
+    ELSIF v_stored.outcome = 'applied' THEN
+        -- What it has changed, and the inboxes of who did it and of whom it was done to.
+        PERFORM realtime.wake(concat(told.kind, ':', told.id))
+        FROM (
+            VALUES
+            (
+                'conversation',
+                coalesce(
+                    v_stored.result ->> 'conversation_id',
+                    CASE
+                        WHEN v_stored.kind LIKE '%\_conversation' THEN v_stored.result ->> 'id'
+                    END
+                )
+            ),
+            (
+                'workspace',
+                coalesce(
+                    v_stored.result ->> 'workspace_id',
+                    CASE WHEN v_stored.kind LIKE '%\_workspace' THEN v_stored.result ->> 'id' END
+                )
+            ),
+            (
+                'user',
+                CASE
+                    WHEN v_stored.kind ~ '_(participant|member)$'
+                        THEN v_stored.result ->> 'user_id'
+                END
+            ),
+            ('user', v_stored.user_id::text)
+        ) AS told (kind, id)
+        WHERE told.id IS NOT NULL;
+    END IF;
+
+    IF v_stored.conflict_id IS NOT NULL THEN
         PERFORM realtime.wake(format('user:%s', v_stored.user_id));
     END IF;
 

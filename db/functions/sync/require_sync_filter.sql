@@ -24,7 +24,7 @@ BEGIN
                         AND NOT EXISTS (
                             SELECT FROM jsonb_array_elements_text(p_filter -> known.kind)
                                 AS asked (id)
-                            WHERE realtime.topic_id(concat('topic:', asked.id)) IS NULL
+                            WHERE realtime.topic_id(concat('topic:', lower(asked.id))) IS NULL
                         )
                 END
             )

@@ -31,7 +31,9 @@ BEGIN
     );
 
     -- An edit of one's own edit, made before it was known what became of that: the version after
-    -- the one that the first was based on, which may be somebody else's.
+    -- the one that the first was based on, which may be somebody else's. That the device has read,
+    -- or acknowledged, what was there when the first one failed does not say that this one was made
+    -- behind that: only base does.
     IF v_base IS NULL AND p_operation.base_version > 1 THEN
         v_earlier := roost.find_earlier_edit(p_operation);
 
@@ -42,7 +44,8 @@ BEGIN
                 DETAIL = format(
                     'Operation: %s', coalesce(v_earlier.id::text, v_earlier.offline_id::text)
                 ),
-                HINT = 'Make the edit again in the message as it is, under a new id.';
+                HINT = 'Make the edit again in the message as it is, under a new id. With base, what'
+                    ' it was made in, an edit is taken for no other''s.';
         ELSIF v_earlier.base_version = p_operation.base_version - 1 THEN
             v_base := v_earlier.args;
         END IF;

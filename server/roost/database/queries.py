@@ -268,3 +268,8 @@ RUN_OFFLINE_OPERATIONS: Final = Statement(
     b" FROM roost.run_offline_operations(100) AS done",
     touches=True,
 )
+
+# For the metrics: how many wait, how many have failed, and for how long the oldest has been due.
+COUNT_OFFLINE_OPERATIONS: Final = Statement(
+    b"SELECT waiting, failed, oldest_due_seconds FROM roost.count_offline_operations()"
+)
