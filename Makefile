@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make. Everything else is fetched into .venv, tests/javascript and,
 # for `bench`, bench/javascript.
 PYTHON ?= python3
-BENCH ?= calls relay conversations search sync
+BENCH ?= calls relay conversations search sync files
 # How many processes share the tests. 0 runs them in one. Two to a processor, since a test and its
 # server wait for each other; servers are started once a process, so that many more gain nothing.
 WORKERS ?= 4

@@ -127,7 +127,16 @@ def new_database(postgres: EmbeddedPostgres, template: str = "template0") -> Ite
             yield postgres.conninfo(name)
         finally:
             _end_sessions(connection, name)
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+            _drop(connection, database)
+
+
+def _drop(connection: psycopg.Connection[Any], database: sql.Identifier) -> None:
+    try:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+    except psycopg.errors.InsufficientPrivilege:
+        # Autovacuum is at work in it, which only a superuser ends by force; without force it is
+        # asked to end, and waited for.
+        connection.execute(sql.SQL("DROP DATABASE {}").format(database))
 
 
 def _end_sessions(connection: psycopg.Connection[Any], database: str) -> None:

@@ -130,7 +130,7 @@ class SyncedDevice:
             question = change["value"]["parent_message_id"]
             if question is not None and ("message", question) not in held.things:
                 assert change["value"]["parent_seq"] < min(held.messages(), default=1 << 60)
-        if kind == "workspace_member":
+        if kind in ("workspace_member", "file"):
             assert any(known == "workspace" for known, _ in held.things), change
         thing = (kind, change["id"])
         if thing in held.things:
@@ -151,7 +151,11 @@ class SyncedDevice:
     def state(self) -> dict[str, dict[Thing, JSON]]:
         """By scope, what it has of everything, as server_state answers it."""
         return {
-            name: {thing: comparable(thing[0], value) for thing, (_, value) in held.things.items()}
+            name: {
+                thing: comparable(thing[0], value)
+                for thing, (_, value) in held.things.items()
+                if is_seen(held, thing)
+            }
             for name, held in self.scopes.items()
         }
 
@@ -164,9 +168,13 @@ class SyncedDevice:
         if scope.startswith("conversation:"):
             for number in range(held.from_seq // 1000, held.position // 1000 + 1):
                 sums[str(number)] = [0, 0]
+        if scope.startswith("workspace:"):
+            for number in range(held.position // 1000 + 1):
+                sums[str(number)] = [0, 0]
         for (kind, key), (offset, value) in held.things.items():
             if kind != "conversation":
-                bucket = sums[str(value["seq"] // 1000) if kind == "message" else "others"]
+                place = {"message": value.get("seq"), "file": offset}.get(kind)
+                bucket = sums["others" if place is None else str(place // 1000)]
                 bucket[0] += 1
                 bucket[1] = (bucket[1] + checksum(kind, key, offset)) % 2**32
         return sums
@@ -280,12 +288,23 @@ def checksum(kind: str, key: str, offset: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{kind}:{key}:{offset}".encode()).digest()[:4])
 
 
+def is_seen(held: Scope, thing: Thing) -> bool:
+    """Not so a file in a folder that is deleted."""
+    if thing[0] != "file":
+        return True
+    if thing not in held.things:
+        return False
+    parent = held.things[thing][1]["parent_id"]
+    return parent is None or is_seen(held, ("file", parent))
+
+
 def comparable(kind: str, value: JSON) -> JSON:
     """Without what moves all the time, which is no change."""
     moving = {
         "account": {"last_login", "updated_at"},
         "device": {"last_seen", "updated_at"},
         "workspace": {"last_accessed"},
+        "file": {"path"},
     }.get(kind, set())
     return {name: part for name, part in value.items() if name not in moving}
 
@@ -317,6 +336,12 @@ async def server_state(client: Client) -> dict[str, dict[Thing, JSON]]:
         things = {("workspace", key): workspace}
         for member in await client.ask("list_workspace_members", workspace_id=key, page_size=200):
             things["workspace_member", member["user_id"]] = member
+        since = 0
+        while files := await client.ask(
+            "list_files", workspace_id=key, changed_since=since, page_size=1000
+        ):
+            since = files[-1]["change_seq"]
+            things |= {("file", file["id"]): file for file in files}
         scopes[f"workspace:{key}"] = things
     return {
         name: {thing: comparable(thing[0], value) for thing, value in things.items()}

@@ -27,7 +27,7 @@ from tests.support import REPOSITORY, runs
 ROOST = (str(Path(sys.executable).parent / "roost"),)
 COMMANDS = (
     *("up", "serve", "demo", "migrate", "rollback", "status", "verify", "sql", "new"),
-    *("sqitch", "adopt", "worker"),
+    *("sqitch", "adopt", "worker", "sync"),
 )
 
 

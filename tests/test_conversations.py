@@ -303,6 +303,7 @@ async def test_changes_of_a_conversation_arrive_as_it_is_read(client: Client) ->
             "last_delivered_seq",
             "unread_count",
             "last_message",
+            "workspace_id",
         }
         await phone.is_answered()
 

@@ -65,9 +65,9 @@ def test_from_nothing_and_back(run: Run, empty_database: str) -> None:
     assert planned.startswith(f"-- db/schema/{last}.rollback.sql, in one transaction\n")
     undone = run("rollback").stdout
     assert f"Rolled back {last} in " in undone
-    assert re.search(rf"\nThe database {named} is at 0031\.\w+\n$", undone)
+    assert re.search(rf"\nThe database {named} is at 0033\.\w+\n$", undone)
     again = run("rollback", "--to", re.findall(r"is at (\S+)", undone)[0])
-    assert re.search(rf"\nThe database {named} is at 0031\.\w+\n$", again.stdout)
+    assert re.search(rf"\nThe database {named} is at 0033\.\w+\n$", again.stdout)
     assert "Rolled back" not in again.stdout
     assert run("rollback", "--to", "0004.accounts").returncode == 0
     assert run("rollback", "--all", "--to", "0003.system").returncode == 2

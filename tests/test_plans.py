@@ -1,5 +1,6 @@
 """How PostgreSQL carries out what runs on every call, on tables that are not small."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -57,6 +58,21 @@ OPERATIONS: list[dict[str, Any]] = [
         "args": {"workspace_id": WORKSPACE, "name": "x"},
         "base": {"name": "Nest"},
     },
+]
+
+# In the workspace: a folder with 1,000 files, one of these, and another folder.
+FOLDER = "00000000-0000-7000-f000-000000000100"
+FILE = "00000000-0000-7000-f000-000000100500"
+DELETED_FILE = "00000000-0000-7000-f000-000000100501"
+OTHER_FOLDER = "00000000-0000-7000-f000-000000000200"
+
+HASH = hashlib.sha256(b"1").hexdigest()
+# As it is, changed, moved, and new.
+MANIFEST: list[list[Any]] = [
+    ["d100/file500.txt", HASH, 1, 2, FILE],
+    ["d100/file502.txt", "0" * 64, 1, 1, FILE.replace("500", "502")],
+    ["d100/file5020.txt", HASH, 1, 2, FILE.replace("500", "600")],
+    ["d100/file5021.txt", HASH, 1, 0, None],
 ]
 
 SERVER = "00000000-0000-7000-8000-0000000000c1"
@@ -247,6 +263,36 @@ INSERT INTO realtime.topics (topic, last_offset)
 SELECT 'workspace:' || id, 3000 FROM roost.workspaces;
 INSERT INTO roost.sync_scopes (device_id, scope, epoch, position, from_seq, to_seq, held_count)
 VALUES ('{USER}', 'workspace:{WORKSPACE}', (SELECT epoch FROM realtime.log), 1990, 1, 1990, 0);
+INSERT INTO roost.storage_usage (user_id, bytes) SELECT id, 1000 FROM roost.users;
+INSERT INTO roost.file_contents (id, workspace_id, owner_id, hash, size)
+SELECT id, id, user_id, sha256('1'), 1 FROM roost.workspaces;
+INSERT INTO roost.file_chunks (hash, content)
+SELECT sha256(n::text::bytea), '1' FROM generate_series(1, 2500) AS n;
+INSERT INTO roost.content_chunks (content_id, from_byte, size, workspace_id, chunk_hash)
+SELECT id, 0, 1, id, sha256('1') FROM roost.workspaces;
+INSERT INTO roost.file_sync_state (id, workspace_id, name, kind, change_seq)
+SELECT ('00000000-0000-7000-f000-' || lpad(n::text, 12, '0'))::uuid, '{WORKSPACE}', 'd' || n,
+    'folder', n
+FROM generate_series(100, 1099) AS n;
+INSERT INTO roost.file_sync_state (
+    id, workspace_id, parent_id, name, kind, content_id, hash, size, change_seq
+)
+SELECT ('00000000-0000-7000-f000-' || lpad((1000 * d + n)::text, 12, '0'))::uuid, '{WORKSPACE}',
+    ('00000000-0000-7000-f000-' || lpad(d::text, 12, '0'))::uuid, 'file' || n || '.txt', 'file',
+    '{WORKSPACE}', sha256('1'), 1, d * 1000 + n - 98000
+FROM generate_series(100, 1099) AS d, generate_series(0, 999) AS n;
+INSERT INTO roost.file_versions (file_id, version, workspace_id, content_id, hash, size)
+SELECT id, n, workspace_id, content_id, hash, 1
+FROM roost.file_sync_state, generate_series(1, 2) AS n
+WHERE kind = 'file' AND (n = 1 OR parent_id = '{FOLDER}');
+UPDATE roost.file_versions SET expires_at = now() - interval '1 day'
+WHERE file_id = '{FILE}' AND version = 1;
+UPDATE roost.file_sync_state SET version = 2 WHERE parent_id = '{FOLDER}';
+UPDATE roost.file_sync_state SET sync_status = 'deleted', deleted_at = now() - interval '1 day'
+WHERE id = '{DELETED_FILE}';
+UPDATE realtime.topics SET last_offset = 1001999 WHERE topic = 'workspace:{WORKSPACE}';
+UPDATE roost.sync_scopes SET position = 1001000, to_seq = 1001000
+WHERE scope = 'workspace:{WORKSPACE}';
 SET session_replication_role = origin;
 ANALYZE;
 """
@@ -259,6 +305,7 @@ SMALL = {
     "log",
     "conversation_permissions",
     "message_backfill",
+    "plan_limits",
     "search_history",
     "pg_namespace",
     "servers",
@@ -408,6 +455,34 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         f"SELECT api.update_workspace_member('{WORKSPACE}', '{OTHER}', 'editor')",
         f"SELECT realtime.join_topic('workspace:{WORKSPACE}')",
         f"""SELECT api.verify_scope('workspace:{WORKSPACE}', 2990, 1, '{{"others": [1, 1]}}')""",
+        f"""SELECT api.verify_scope('workspace:{WORKSPACE}', 1001999, 1, '{{"999": [1, 1]}}')""",
+        f"SELECT api.put_file_state('{WORKSPACE}', 'd100/new.txt', '{HASH}')",
+        f"SELECT api.put_file_state('{WORKSPACE}', 'd100/file501.txt', '{HASH}',"
+        " base_version => 2)",
+        f"SELECT roost.store_content('{WORKSPACE}', 'x'),"
+        f" api.put_file_state('{WORKSPACE}', 'd100/file500.txt', encode(sha256('x'), 'hex'),"
+        " base_version => 0)",
+        f"SELECT api.make_folder('{WORKSPACE}', 'd100/x/y')",
+        f"SELECT api.get_file('{FILE}')",
+        f"SELECT api.get_file(workspace_id => '{WORKSPACE}', path => 'd100/file500.txt')",
+        f"SELECT api.list_files('{WORKSPACE}')",
+        f"SELECT api.list_files('{WORKSPACE}', 'd100', after => 'file500.txt')",
+        f"SELECT api.list_files('{WORKSPACE}', 'd100', include_deleted => true,"
+        " after => 'file500.txt')",
+        f"SELECT api.list_files('{WORKSPACE}', prefix => 'd100/file50')",
+        f"SELECT api.list_files('{WORKSPACE}', prefix => '', after => 'd100/file500.txt')",
+        f"SELECT api.list_files('{WORKSPACE}', changed_since => 1001900)",
+        f"SELECT api.move_file('{FILE}', 'd200/moved.txt')",
+        f"SELECT api.move_file('{FOLDER}', folder_id => '{OTHER_FOLDER}')",
+        f"SELECT api.copy_file('{FILE}', 'd200/copy.txt')",
+        f"SELECT api.delete_file('{FILE}', 2)",
+        f"SELECT api.delete_file('{FOLDER}', seen_offset => 1001990)",
+        f"SELECT api.restore_file('{DELETED_FILE}')",
+        f"SELECT api.list_file_versions('{FILE}')",
+        f"SELECT api.restore_file_version('{FILE}', 1)",
+        f"SELECT api.compare_file_versions('{FILE}', 1, 2)",
+        f"SELECT api.diff_workspace('{WORKSPACE}', '{json.dumps(MANIFEST)}', 'd100')",
+        "SELECT roost.expire_files(10)",
         f"SELECT api.revoke_device('{USER}')",
         "SELECT api.list_extension_connections()",
     ],
@@ -449,6 +524,7 @@ async def test_every_statement_inside_goes_by_index(filled: str, query: str, mod
     for node in nodes:
         if node["Actual Loops"] and node["Node Type"] == "Seq Scan":
             assert node["Relation Name"] in small or node["Actual Rows"] == 0, node
-        if node.get("Relation Name") not in small:
+        # What a CTE holds was sent, or is a page: where it comes from is looked at by itself.
+        if node.get("Relation Name") not in small and node["Node Type"] != "CTE Scan":
             assert node.get("Rows Removed by Filter", 0) <= MOST_ROWS_REMOVED, node
         assert "hashed SubPlan" not in json.dumps(node.get("Filter", "")), node

@@ -287,12 +287,15 @@ CHECK: LiteralString = """
             proc.prorettype = 'trigger'::regtype AS is_trigger,
             trigger_table.relid,
             trigger_table.old_table,
+            trigger_table.new_table,
             proc.oid::regprocedure::text
             || coalesce(' on ' || trigger_table.relid::regclass::text, '') AS name
         FROM pg_proc AS proc
         JOIN pg_language AS language ON language.oid = proc.prolang
         LEFT JOIN (
-            SELECT DISTINCT tgfoid, tgrelid AS relid, tgoldtable AS old_table FROM pg_trigger
+            SELECT DISTINCT
+                tgfoid, tgrelid AS relid, tgoldtable AS old_table, tgnewtable AS new_table
+            FROM pg_trigger
         ) AS trigger_table ON trigger_table.tgfoid = proc.oid
         WHERE language.lanname = 'plpgsql'
             AND proc.pronamespace = ANY (ARRAY['api', 'realtime', 'roost']::regnamespace[])
@@ -308,6 +311,7 @@ CHECK: LiteralString = """
             routine.oid,
             coalesce(routine.relid, 0),
             oldtable => routine.old_table,
+            newtable => routine.new_table,
             fatal_errors => false,
             other_warnings => true,
             extra_warnings => true,

@@ -152,8 +152,12 @@ class World:
             live = LiveDevice.going_on(checkpoint)
             await self._go_on(live)
             for scope, from_seq in live.from_seqs.items():
-                # What is older is in no event: it comes with later pages.
-                alike(live.as_pulled(), newest.without_messages_before(scope, from_seq), scope)
+                # What is older comes with later pages; events tell only what changes of it.
+                alike(
+                    live.as_pulled().without_messages_before(scope, from_seq),
+                    newest.without_messages_before(scope, from_seq),
+                    scope,
+                )
         # All that there ever was, compacted.
         empty = SyncedDevice(watcher.client)
         await empty.catch_up(acknowledges=False)

@@ -179,6 +179,15 @@ SELECT set_eq(
         ('roost.conversation_participants'),
         ('roost.workspaces'),
         ('roost.workspace_members'),
+        ('roost.storage_usage'),
+        ('roost.file_contents'),
+        ('roost.content_chunks'),
+        ('roost.chunk_leases'),
+        ('roost.content_leases'),
+        ('roost.uploads'),
+        ('roost.upload_chunks'),
+        ('roost.file_sync_state'),
+        ('roost.file_versions'),
         ('roost.messages'),
         ('roost.message_changes'),
         ('roost.message_attachments'),
@@ -238,14 +247,17 @@ SELECT set_eq(
         ('realtime.presences'),
         ('realtime.topics'),
         ('roost.error_codes'),
+        ('roost.file_chunks'),
         ('roost.login_attempts'),
         ('roost.message_backfill'),
         ('roost.message_search_index'),
         ('roost.migration_checksums'),
+        ('roost.plan_limits'),
         ('roost.search_history'),
         ('roost.search_queue'),
         ('roost.server_secrets'),
-        ('roost.servers')
+        ('roost.servers'),
+        ('roost.unused_chunks')
     $$,
     'the functions of api may touch no other table'
 );
@@ -356,6 +368,22 @@ SELECT set_eq(
                 ('api.update_workspace', 'user'),
                 ('api.update_workspace_member', 'user'),
 
+                ('api.missing_chunks', 'user'),
+
+                ('api.compare_file_versions', 'user'),
+                ('api.copy_file', 'user'),
+                ('api.delete_file', 'user'),
+                ('api.diff_workspace', 'user'),
+                ('api.get_file', 'user'),
+                ('api.list_file_versions', 'user'),
+                ('api.list_files', 'user'),
+                ('api.make_folder', 'user'),
+                ('api.move_file', 'user'),
+                ('api.put_file_state', 'user'),
+                ('api.put_file_states', 'user'),
+                ('api.restore_file', 'user'),
+                ('api.restore_file_version', 'user'),
+
                 ('api.send_message', 'user'),
                 ('api.list_messages', 'user'),
                 ('api.add_reaction', 'user'),
@@ -400,7 +428,20 @@ SELECT set_eq(
                 ('api.set_message_embedding', 'user'),
 
                 -- The server, as the caller
+                ('roost.append_upload', 'user'),
+                ('roost.begin_content', 'user'),
+                ('roost.create_upload', 'user'),
+                ('roost.delete_upload', 'user'),
+                ('roost.find_upload', 'user'),
+                ('roost.finish_upload', 'user'),
+                ('roost.make_content', 'user'),
+                ('roost.open_download', 'user'),
+                ('roost.read_chunks', 'user'),
+                ('roost.read_content', 'user'),
+                ('roost.read_upload', 'user'),
                 ('roost.require_row_count', 'anon user service'),
+                ('roost.set_upload_length', 'user'),
+                ('roost.store_chunks', 'user'),
                 ('realtime.get_subscriptions', 'user'),
                 ('realtime.ask_broadcasts', 'user'),
                 ('realtime.join_topic', 'user'),
@@ -411,14 +452,20 @@ SELECT set_eq(
                 ('roost.backfill_participants', 'gateway'),
                 ('roost.beat', 'gateway'),
                 ('roost.begin_call', 'gateway'),
+                ('roost.begin_link', 'gateway'),
                 ('roost.begin_sign_in', 'gateway'),
                 ('roost.begin_sign_up', 'gateway'),
+                ('roost.collect_chunks', 'gateway'),
                 ('roost.count_offline_operations', 'gateway'),
                 ('roost.end_sessions', 'gateway'),
+                ('roost.expire_chunk_leases', 'gateway'),
+                ('roost.expire_content_leases', 'gateway'),
                 ('roost.expire_device_messages', 'gateway'),
+                ('roost.expire_files', 'gateway'),
                 ('roost.expire_messages', 'gateway'),
                 ('roost.expire_sync_operations', 'gateway'),
                 ('roost.expire_typing', 'gateway'),
+                ('roost.expire_uploads', 'gateway'),
                 ('roost.find_ended_sessions', 'gateway'),
                 ('roost.finish_sign_in', 'gateway'),
                 ('roost.forget_servers', 'gateway'),
@@ -428,6 +475,7 @@ SELECT set_eq(
                 ('roost.get_user', 'gateway'),
                 ('roost.index_messages', 'gateway'),
                 ('roost.purge_conversations', 'gateway'),
+                ('roost.purge_workspaces', 'gateway'),
                 ('roost.record_presence', 'gateway'),
                 ('roost.refresh_session', 'gateway'),
                 ('roost.run_offline_operations', 'gateway'),
@@ -523,6 +571,8 @@ SELECT is_empty(
         )
         SELECT carried.function::regprocedure, carried.name FROM carried
         WHERE carried.name ~* 'hash|password|secret|token'
+            -- Of what is in a file.
+            AND carried.name NOT IN ('hash', 'hashes')
     $$,
     'functions of api take and give no secrets, nor hashes of them, at any depth'
 );

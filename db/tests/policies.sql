@@ -3,7 +3,7 @@
 -- that stops them and not the one for SELECT. Ranks within a conversation are in conversations.sql.
 BEGIN;
 
-SELECT plan(389);
+SELECT plan(475);
 
 SELECT make_user('00000000-0000-7000-8000-00000000000a', 'ada@example.com');
 SELECT make_user('00000000-0000-7000-8000-00000000000b', 'grace@example.com');
@@ -1363,6 +1363,202 @@ SELECT is(
     'x a owner, x b viewer left, x a viewer left',
     'ada''s workspace has what she has made of it'
 );
+
+-- Contents and uploads: read by whoever is in the workspace, or uploads; written by functions of
+-- the owner alone, who alone reads chunks.
+INSERT INTO roost.storage_usage (user_id)
+SELECT person.id FROM person WHERE person.name IN ('ada', 'grace')
+ON CONFLICT DO NOTHING;
+INSERT INTO roost.workspaces (id, user_id, name, path)
+SELECT ('00000000-0000-7000-e000-00000000001' || workspace)::uuid, person.id, 'U', '/u'
+FROM (VALUES ('1', 'ada'), ('2', 'grace')) AS listed (workspace, name)
+JOIN person ON person.name = listed.name;
+INSERT INTO roost.workspace_members (workspace_id, user_id, role, left_at)
+SELECT
+    ('00000000-0000-7000-e000-00000000001' || workspace)::uuid, person.id,
+    role::roost.workspace_role, left_at
+FROM (
+    VALUES
+        ('1', 'ada', 'owner', NULL),
+        ('1', 'grace', 'viewer', NULL),
+        ('1', 'joan', 'editor', now()),
+        ('2', 'grace', 'owner', NULL)
+) AS member (workspace, name, role, left_at)
+JOIN person ON person.name = member.name;
+INSERT INTO roost.file_chunks (hash, content) VALUES (sha256('x'), 'x');
+INSERT INTO roost.file_contents (id, workspace_id, owner_id, hash, size)
+SELECT workspace.id, workspace.id, workspace.user_id, sha256('x'), 1
+FROM roost.workspaces AS workspace WHERE workspace.path = '/u';
+INSERT INTO roost.content_chunks (content_id, from_byte, size, workspace_id, chunk_hash)
+SELECT content.id, 0, 1, content.workspace_id, content.hash FROM roost.file_contents AS content;
+INSERT INTO roost.chunk_leases (workspace_id, chunk_hash, expires_at)
+SELECT content.workspace_id, content.hash, now() FROM roost.file_contents AS content;
+INSERT INTO roost.content_leases (content_id, expires_at)
+SELECT content.id, now() FROM roost.file_contents AS content;
+INSERT INTO roost.uploads (id, kind, user_id, workspace_id, owner_id, path, expires_at)
+SELECT workspace.id, 'whole', workspace.user_id, workspace.id, workspace.user_id, 'f', now()
+FROM roost.workspaces AS workspace WHERE workspace.path = '/u';
+INSERT INTO roost.upload_chunks (upload_id, from_byte, size, chunk_hash)
+SELECT upload.id, 0, 1, sha256('x') FROM roost.uploads AS upload;
+SELECT is(
+    as_caller('roost_api', person.id, format('SELECT count(*) FROM roost.%I', probed.name)),
+    CASE WHEN probed.is_own THEN seen.own ELSE seen.members END,
+    format('of %s %s sees %s', probed.name, seen.name, seen.members)
+)
+FROM (
+    VALUES ('ada', '1', '1'), ('grace', '1', '2'), ('joan', '0', '0'), ('nobody', '0', '0')
+) AS seen (name, own, members)
+JOIN person ON person.name = seen.name
+CROSS JOIN (
+    VALUES
+        ('storage_usage', true),
+        ('file_contents', false),
+        ('content_chunks', false),
+        ('chunk_leases', false),
+        ('content_leases', false),
+        ('uploads', true),
+        ('upload_chunks', true)
+) AS probed (name, is_own);
+SELECT throws_ok(
+    calling('roost_api', person.id, refused.command),
+    '42501',
+    NULL,
+    format('%s may not: %s', person.name, refused.command)
+)
+FROM person
+CROSS JOIN (
+    SELECT format(command.form, probed.name)
+    FROM (
+        VALUES
+            ('storage_usage'), ('file_contents'), ('content_chunks'), ('chunk_leases'),
+            ('content_leases'), ('uploads'), ('upload_chunks'), ('file_chunks'), ('plan_limits'),
+            ('unused_chunks')
+    ) AS probed (name)
+    CROSS JOIN (
+        VALUES ('DELETE FROM roost.%I'), ('INSERT INTO roost.%I DEFAULT VALUES')
+    ) AS command (form)
+    UNION ALL
+    SELECT format('SELECT count(*) FROM roost.%I', probed.name)
+    FROM (VALUES ('file_chunks'), ('plan_limits'), ('unused_chunks')) AS probed (name)
+    UNION ALL
+    SELECT unnest(
+        ARRAY[
+            'UPDATE roost.storage_usage SET bytes = 0',
+            'UPDATE roost.file_contents SET size = 0',
+            'UPDATE roost.content_chunks SET size = 1',
+            'UPDATE roost.chunk_leases SET expires_at = now()',
+            'UPDATE roost.content_leases SET expires_at = now()',
+            'UPDATE roost.uploads SET received = 0',
+            'UPDATE roost.upload_chunks SET size = 1'
+        ]
+    )
+) AS refused (command)
+WHERE person.name = 'ada';
+SELECT is(
+    (
+        SELECT count(*)
+        FROM roost.file_contents
+        JOIN roost.content_chunks ON content_chunks.content_id = file_contents.id
+        JOIN roost.content_leases ON content_leases.content_id = file_contents.id
+        JOIN roost.uploads ON uploads.workspace_id = file_contents.workspace_id
+        JOIN roost.upload_chunks ON upload_chunks.upload_id = uploads.id
+    ),
+    2::bigint,
+    'contents and uploads are as they were'
+);
+
+-- Files: read by whoever is in their workspace, written by its owner and editors. Ada owns one in
+-- which grace edits; what is in grace's own nobody else sees.
+INSERT INTO roost.workspaces (id, user_id, name, path)
+VALUES
+('00000000-0000-7000-e000-000000000004', '00000000-0000-7000-8000-00000000000a', 'F', '/f'),
+('00000000-0000-7000-e000-000000000005', '00000000-0000-7000-8000-00000000000b', 'G', '/g');
+INSERT INTO roost.workspace_members (workspace_id, user_id, role, left_at)
+SELECT
+    ('00000000-0000-7000-e000-00000000000' || workspace)::uuid, person.id,
+    role::roost.workspace_role, left_at
+FROM (
+    VALUES
+        ('4', 'ada', 'owner', NULL),
+        ('4', 'grace', 'viewer', NULL),
+        ('4', 'joan', 'editor', now()),
+        ('5', 'grace', 'owner', NULL)
+) AS member (workspace, name, role, left_at)
+JOIN person ON person.name = member.name;
+INSERT INTO roost.file_sync_state (workspace_id, name, kind, content_id, hash, size)
+SELECT workspace.id, workspace.name, 'file', stored.id, sha256(''), 0
+FROM roost.workspaces AS workspace
+CROSS JOIN LATERAL (SELECT roost.store_content(workspace.id, '') AS id) AS stored
+WHERE workspace.name IN ('F', 'G');
+INSERT INTO roost.file_versions (file_id, version, workspace_id, content_id, hash, size)
+SELECT file.id, 1, file.workspace_id, file.content_id, file.hash, file.size
+FROM roost.file_sync_state AS file;
+SELECT is(
+    as_caller(
+        'roost_api', person.id,
+        'SELECT concat((SELECT string_agg(name, '''' ORDER BY name) FROM roost.file_sync_state),'
+        ' '' '', (SELECT count(*) FROM roost.file_versions))'
+    ),
+    seen.answer,
+    format('of files and their versions %s sees %s', seen.name, seen.answer)
+)
+FROM (
+    VALUES ('ada', 'F 1'), ('grace', 'FG 2'), ('joan', ' 0'), ('nobody', ' 0')
+) AS seen (name, answer)
+JOIN person ON person.name = seen.name;
+SELECT throws_ok(
+    calling('roost_api', person.id, refused.command),
+    '42501',
+    NULL,
+    format('%s may not: %s', refused.name, refused.command)
+)
+FROM (
+    SELECT listed.name, format(command.text, listed.workspace) AS command
+    FROM (
+        VALUES ('ada', 5), ('grace', 4), ('joan', 4), ('nobody', 4)
+    ) AS listed (name, workspace)
+    CROSS JOIN (
+        VALUES
+            (
+                'INSERT INTO roost.file_sync_state (workspace_id, name, kind)'
+                ' VALUES (''00000000-0000-7000-e000-00000000000%s'', ''x'', ''folder'')'
+            ),
+            (
+                'INSERT INTO roost.file_versions'
+                ' (file_id, version, workspace_id, content_id, hash, size) VALUES'
+                ' (''00000000-0000-7000-e000-000000000004'', 2,'
+                ' ''00000000-0000-7000-e000-00000000000%s'','
+                ' ''00000000-0000-7000-e000-000000000004'', sha256(''''), 0)'
+            )
+    ) AS command (text)
+    UNION ALL
+    VALUES
+    ('ada', 'UPDATE roost.file_sync_state SET change_seq = 1'),
+    ('ada', 'UPDATE roost.file_sync_state SET workspace_id = workspace_id'),
+    ('ada', 'UPDATE roost.file_sync_state SET id = id'),
+    ('ada', 'DELETE FROM roost.file_sync_state'),
+    ('ada', 'UPDATE roost.file_versions SET hash = NULL'),
+    ('ada', 'DELETE FROM roost.file_versions'),
+    ('ada', 'UPDATE roost.workspaces SET deleted_at = now()')
+) AS refused (name, command)
+JOIN person ON person.name = refused.name;
+SELECT is(
+    rows_changed('roost_api', person.id, changed.command),
+    changed.rows,
+    format('%s changes %s: %s', changed.name, changed.rows, changed.command)
+)
+FROM (
+    VALUES
+        ('ada', 'UPDATE roost.file_sync_state SET metadata = ''{}''', 1::bigint),
+        ('grace', 'UPDATE roost.file_sync_state SET metadata = ''{}''', 1),
+        ('joan', 'UPDATE roost.file_sync_state SET metadata = ''{}''', 0),
+        ('nobody', 'UPDATE roost.file_sync_state SET metadata = ''{}''', 0),
+        ('ada', 'UPDATE roost.file_versions SET expires_at = now()', 1),
+        ('grace', 'UPDATE roost.file_versions SET expires_at = now()', 1),
+        ('joan', 'UPDATE roost.file_versions SET expires_at = now()', 0),
+        ('nobody', 'UPDATE roost.file_versions SET expires_at = now()', 0)
+) AS changed (name, command, rows)
+JOIN person ON person.name = changed.name;
 
 SELECT * FROM finish();
 

@@ -750,7 +750,10 @@ SELECT is(
     (
         SELECT concat_ws(
             ' ',
-            (SELECT count(*) FROM roost.workspaces WHERE id = pg_temp.with_ids('$1')::uuid),
+            (
+                SELECT count(*) FROM roost.workspaces
+                WHERE id = pg_temp.with_ids('$1')::uuid AND deleted_at IS NULL
+            ),
             (
                 SELECT count(*) FROM roost.workspace_members
                 WHERE workspace_id = pg_temp.with_ids('$1')::uuid

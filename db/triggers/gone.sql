@@ -235,7 +235,7 @@ BEGIN
         FROM gone AS listed
         CROSS JOIN LATERAL (
             SELECT FROM roost.workspaces AS workspace
-            WHERE workspace.id = listed.workspace_id
+            WHERE workspace.id = listed.workspace_id AND workspace.deleted_at IS NULL
             LIMIT 1
         ) AS left_over
         ORDER BY listed.workspace_id, listed.user_id
@@ -292,7 +292,7 @@ REFERENCING OLD TABLE AS gone
 FOR EACH STATEMENT
 EXECUTE FUNCTION roost.announce_gone_members();
 
--- api.delete_workspace has told of it, in the last event that the row knows.
+-- Of one that was marked as deleted everybody was told then.
 CREATE OR REPLACE FUNCTION roost.announce_gone_workspaces()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -306,17 +306,9 @@ DECLARE
     v_topic text;
 BEGIN
     FOR v_gone IN
-        SELECT listed.* FROM gone AS listed ORDER BY listed.id
+        SELECT listed.* FROM gone AS listed WHERE listed.deleted_at IS NULL ORDER BY listed.id
     LOOP
         v_topic := format('workspace:%s', v_gone.id);
-
-        CONTINUE WHEN EXISTS (
-            SELECT FROM realtime.events AS event
-            WHERE event.topic = v_topic
-                AND event.event_offset = v_gone.change_seq
-                AND event.event = 'workspace.deleted'
-        );
-
         v_gone.change_seq := realtime.take_offset(v_topic);
 
         PERFORM realtime.append(

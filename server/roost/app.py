@@ -23,7 +23,9 @@ from roost.database.catalogue import load_catalogue
 from roost.database.listener import Listener
 from roost.database.pipeline import Multiplexer
 from roost.database.queries import SELECT_ONE
+from roost.database.transactions import Transactions
 from roost.errors import RoostError
+from roost.files.handlers import Files
 from roost.jobs import Jobs
 from roost.metrics import Metrics
 from roost.offline_worker import OfflineCollector, OfflineWorker
@@ -67,14 +69,20 @@ CORS_HEADERS: Final = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS",
     "Access-Control-Allow-Headers": (
         "Accept, Accept-Profile, Apikey, Authorization, Baggage, Content-Profile, Content-Type,"
-        " Prefer, Range, Traceparent, Tracestate, X-Client-Info, X-Request-Id, X-Retry-Count,"
-        " X-Roost-Device, X-Supabase-Api-Version"
+        " If-None-Match, If-Range, Prefer, Range, Traceparent, Tracestate, Tus-Resumable,"
+        " Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length, Upload-Metadata,"
+        " Upload-Offset, X-Client-Info, X-Http-Method-Override, X-Request-Id, X-Requested-With,"
+        " X-Retry-Count, X-Roost-Device, X-Supabase-Api-Version"
     ),
     "Access-Control-Max-Age": "86400",
 }
 EXPOSED_HEADERS: Final = (
-    "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location,"
-    " Preference-Applied, Proxy-Status, Retry-After, Server, X-Request-Id, X-Supabase-Api-Version"
+    "Accept-Ranges, Content-Disposition, Content-Encoding, Content-Length, Content-Location,"
+    " Content-Range, Content-Type, Date, ETag, Last-Modified, Location, Preference-Applied,"
+    " Proxy-Status, Retry-After, Server, Tus-Checksum-Algorithm, Tus-Extension, Tus-Resumable,"
+    " Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length,"
+    " Upload-Metadata, Upload-Offset, X-Request-Id, X-Roost-File, X-Roost-Outcome,"
+    " X-Roost-Version, X-Supabase-Api-Version"
 )
 
 INTERNAL_ERROR: Final = RoostError(
@@ -92,8 +100,8 @@ def _from_http(error: web.HTTPException, settings: Settings) -> RoostError:
         case 404:
             code, message = "PGRST125", "Invalid path specified in request URL"
             hint = (
-                "Call POST /rpc/<function>, or /auth/v1/..., or open /realtime/v1/websocket or"
-                " /events/<topic>."
+                "Call POST /rpc/<function>, or /auth/v1/..., /files/, /content/<file>, or open"
+                " /realtime/v1/websocket or /events/<topic>."
             )
         case 405:
             code, message = "PGRST101", "Cannot use this method here"
@@ -245,6 +253,22 @@ async def open_app(
         )
         stack.callback(auth.close)
 
+        transactions = Transactions(
+            conninfo,
+            connections=settings.file_connections,
+            connect_timeout=CONNECT_TIMEOUT,
+            statement_timeout_ms=settings.statement_timeout_ms,
+        )
+        transactions.on_touched = relay.wake
+        stack.push_async_callback(transactions.close)
+        files = Files(
+            transactions,
+            tokens,
+            await read_server_secret(multiplexer, "file_link"),
+            catalogue=lambda: rpc.catalogue,
+        )
+        stack.push_async_callback(files.close, CLOSE_SECONDS)
+
         offline_worker = OfflineWorker(multiplexer, counts=settings.has_metrics)
         collectors: list[Collector] = [RelayCollector(relay)]
         if link is None:
@@ -259,6 +283,7 @@ async def open_app(
             [
                 *rpc.routes(),
                 *auth.routes(),
+                *files.routes(),
                 *relay.routes(),
                 *metrics.routes(),
                 web.get("/health", _health),

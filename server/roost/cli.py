@@ -17,6 +17,7 @@ from typing import Any
 import uvloop
 
 import roost
+from roost.client.arguments import add_arguments as add_sync_arguments
 from roost.database.embedded import EmbeddedError, EmbeddedInUseError, EmbeddedPostgres
 from roost.database.migration_files import MigrationError
 from roost.database.migrations import check
@@ -45,7 +46,7 @@ from roost.settings import Settings, SettingsError
 
 FAILED = 1
 
-# Each has connections to the database: ROOST_DB_CONNECTIONS and two.
+# Each has connections to the database: ROOST_DB_CONNECTIONS and two, and those for files.
 MOST_WORKERS = 64
 
 ENVIRONMENT = """\
@@ -230,6 +231,16 @@ def _parser() -> argparse.ArgumentParser:
         "Needs a running server.",
     )
     demo.add_argument("--url", help="address of the server (from ROOST_HOST and ROOST_PORT)")
+    sync = add(
+        "sync",
+        _sync,
+        "Keep a folder in step with a workspace",
+        "Both ways, until Ctrl-C or SIGTERM ends it. Needs a running server. What .roostignore "
+        "names, in the syntax of .gitignore, is left alone.",
+        "exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage,\n"
+        "7 in step but for what was left out (--once)",
+    )
+    add_sync_arguments(sync)
     return parser
 
 
@@ -296,6 +307,13 @@ def _refuse_no_database(settings: Settings) -> None:
             f"there is no database in {settings.data_dir}: set DATABASE_URL, or make one with"
             " roost migrate"
         )
+
+
+def _sync(settings: Settings, options: argparse.Namespace) -> int:
+    from roost.client import command  # noqa: PLC0415  # the other commands start faster without
+
+    url = f"http://{settings.host}:{settings.port}"
+    return asyncio.run(command.main(command.options_of(options, os.environ, url)))
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:

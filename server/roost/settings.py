@@ -67,6 +67,7 @@ class Settings:
     migration_statement_timeout_ms: int = 600_000
     max_body_bytes: int = 1_048_576
     db_connections: int = 8
+    file_connections: int = 4
     cors_origins: tuple[str, ...] = ("*",)
     trusted_proxies: tuple[Network, ...] = ()
     log_level: str = "info"
@@ -137,6 +138,7 @@ class Settings:
                 "ROOST_MAX_BODY_BYTES", default.max_body_bytes, 1_024, 1_073_741_824
             ),
             db_connections=number("ROOST_DB_CONNECTIONS", default.db_connections, 1, 1_000),
+            file_connections=number("ROOST_FILE_CONNECTIONS", default.file_connections, 1, 1_000),
             cors_origins=_cors_origins(given),
             trusted_proxies=_trusted_proxies(given),
             log_level=_choice(given, "ROOST_LOG_LEVEL", LOG_LEVELS, default.log_level),

@@ -24,6 +24,9 @@ RELEASES = list(MigrationFiles.read().releases)
 # Filled by the migrations themselves, and theirs to change.
 OF_THE_PRODUCT = {"roost.migration_checksums", "roost.error_codes"}
 
+# What later releases add where people's own rows are, too.
+ADDED = {"roost.server_secrets": sql.SQL("name = 'file_link'")}
+
 Columns = dict[str, list[str]]
 
 
@@ -46,17 +49,18 @@ def fill(conninfo: str, version: str) -> Columns:
 
 
 def contents(conninfo: str, columns: Columns) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of these columns, as text, in no order of importance."""
+    """All rows of these columns, as text, in no order of importance, but what releases add."""
     with psycopg.connect(conninfo) as connection:
         return {
             table: sorted(
                 connection.execute(
-                    sql.SQL("SELECT {} FROM {}").format(
+                    sql.SQL("SELECT {} FROM {} WHERE NOT ({})").format(
                         sql.SQL(", ").join(
                             sql.SQL("coalesce({}::text, 'NULL')").format(sql.Identifier(name))
                             for name in names
                         ),
                         sql.Identifier(*table.split(".")),
+                        ADDED.get(table, sql.SQL("false")),
                     )
                 ).fetchall()
             )

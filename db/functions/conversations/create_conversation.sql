@@ -3,7 +3,8 @@ CREATE OR REPLACE FUNCTION api.create_conversation(
     participants uuid[] DEFAULT '{}',
     workspace_path text DEFAULT '',
     metadata jsonb DEFAULT '{}',
-    id uuid DEFAULT NULL
+    id uuid DEFAULT NULL,
+    workspace_id uuid DEFAULT NULL
 )
 RETURNS roost.conversation
 LANGUAGE plpgsql
@@ -31,13 +32,20 @@ BEGIN
 
     PERFORM roost.require_active_users(v_others);
 
-    INSERT INTO roost.conversations (id, user_id, title, workspace_path, metadata)
+    IF create_conversation.workspace_id IS NOT NULL THEN
+        PERFORM roost.require_workspace(create_conversation.workspace_id, 'viewer');
+    END IF;
+
+    INSERT INTO roost.conversations (
+        id, user_id, title, workspace_path, metadata, workspace_id
+    )
     VALUES (
         v_id,
         v_user_id,
         create_conversation.title,
         create_conversation.workspace_path,
-        create_conversation.metadata
+        create_conversation.metadata,
+        create_conversation.workspace_id
     )
     -- The same id sent twice at once, as by a client that timed out and tries again: the second
     -- waits here until the first has committed, and then finds its conversation.
@@ -80,21 +88,23 @@ BEGIN
 END;
 $$;
 
-ALTER FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid) OWNER TO roost_api;
+ALTER FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid, uuid) OWNER TO roost_api;
 
-REVOKE ALL ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid, uuid) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid) TO roost_user;
+GRANT EXECUTE ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid, uuid)
+TO roost_user;
 
-COMMENT ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid) IS
+COMMENT ON FUNCTION api.create_conversation(text, uuid[], text, jsonb, uuid, uuid) IS
 'Opens a conversation. The caller becomes its owner, the others members; each of them gets
 conversation.added in their inbox, user:<id>.
 
 Callers: signed-in people.
-Arguments: title, at most 200 characters. participants, up to 100 user ids. workspace_path, at most
-4096 characters. metadata, an object of at most 64 KiB. id, a UUID (version 7 is best) made by the
-client: sent again it answers the conversation that is there, as it is now.
+Arguments: title, at most 200 characters. participants, up to 100 user ids. workspace_path, at
+most 4096 characters. metadata, an object of at most 64 KiB. id, a UUID (version 7 is best) made
+by the client: sent again it answers the conversation that is there, as it is now. workspace_id,
+the workspace that it is about, which those alone see who are in that.
 Returns: the conversation, an object.
-Errors: RO101, RO201 (no such person), RO301 (the id is somebody else''s), RO302 (too many
-participants), 23514 (a value does not fit).
+Errors: RO101, RO201 (no such person or workspace), RO301 (the id is somebody else''s), RO302 (too
+many participants), 23514 (a value does not fit).
 Example: POST /rpc/create_conversation {"title": "Plans", "participants": ["<user id>"]}';

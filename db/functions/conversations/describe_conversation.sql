@@ -30,7 +30,11 @@ RETURN ROW(
         p_conversation.last_number
         - greatest(p_participant.read_number, p_conversation.expired_number)
     ),
-    p_last_message
+    p_last_message,
+    CASE
+        WHEN roost.own_workspace_role(p_conversation.workspace_id) IS NOT NULL
+            THEN p_conversation.workspace_id
+    END
 )::roost.conversation;
 
 REVOKE ALL ON FUNCTION roost.describe_conversation(

@@ -13,6 +13,7 @@ RETURN coalesce(
         AND p_event ~ (
             '^(presence|(message|participant|conversation|account|conflict|sync)[.]'
             || '|(device|device_message|offline_operation|workspace|workspace_member)[.]'
+            || '|(file|upload|download)[.]'
             || '|(typing|reaction|receipt|hidden|must_refetch)([.]|$))'
         )
     ),

@@ -18,7 +18,8 @@ BEGIN
         up_to_seq bigint, based_on_version bigint, title text, participants uuid[],
         workspace_path text, search_language text, role text,
         history roost.history_scope, display_name text, preferences jsonb, security_settings jsonb,
-        workspace_id uuid, name text, path text, settings jsonb
+        workspace_id uuid, name text, path text, settings jsonb, file_id uuid, folder_id uuid,
+        base_version bigint, seen_offset bigint
     );
 
     CASE p_kind
@@ -52,12 +53,13 @@ BEGIN
                 coalesce(v_args.participants, '{}'::uuid[]),
                 coalesce(v_args.workspace_path, ''),
                 coalesce(v_args.metadata, '{}'::jsonb),
-                v_args.id
+                v_args.id,
+                v_args.workspace_id
             ));
         WHEN 'update_conversation' THEN
             v_result := to_jsonb(api.update_conversation(
                 v_args.conversation_id, v_args.title, v_args.workspace_path, v_args.metadata,
-                v_args.search_language
+                v_args.search_language, v_args.workspace_id
             ));
         WHEN 'archive_conversation' THEN
             v_result := to_jsonb(api.archive_conversation(v_args.conversation_id));
@@ -106,6 +108,20 @@ BEGIN
             );
         WHEN 'leave_workspace' THEN
             v_result := to_jsonb(api.leave_workspace(v_args.workspace_id));
+        WHEN 'make_folder' THEN
+            v_result := to_jsonb(api.make_folder(v_args.workspace_id, v_args.path));
+        WHEN 'move_file' THEN
+            v_result := to_jsonb(api.move_file(
+                v_args.file_id, v_args.path, v_args.folder_id, v_args.name
+            ));
+        WHEN 'copy_file' THEN
+            v_result := to_jsonb(api.copy_file(v_args.file_id, v_args.path));
+        WHEN 'delete_file' THEN
+            v_result := to_jsonb(api.delete_file(
+                v_args.file_id, v_args.base_version, v_args.seen_offset
+            ));
+        WHEN 'restore_file' THEN
+            v_result := to_jsonb(api.restore_file(v_args.file_id, v_args.path));
     END CASE;
 
     RETURN v_result;

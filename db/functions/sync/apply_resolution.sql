@@ -9,6 +9,12 @@ VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF p_conflict.target_kind = 'file' THEN
+        PERFORM roost.resolve_file_conflict(p_conflict, p_strategy, p_content);
+
+        RETURN;
+    END IF;
+
     -- A misspelt field would be passed over in silence, and the conflict be closed all the same.
     IF p_strategy = 'merged'
         AND p_conflict.target_kind <> 'message'
@@ -57,5 +63,5 @@ GRANT EXECUTE ON FUNCTION roost.apply_resolution(
 COMMENT ON FUNCTION roost.apply_resolution(
     roost.sync_conflicts, roost.conflict_strategy, jsonb
 ) IS
-'Puts in place what a conflict was decided to be: for theirs nothing, since that is there. Raises
-what the function that it calls raises.';
+'Puts in place what a conflict was decided to be: for theirs nothing but that the copy of a file
+goes, since that is there. Raises what the function that it calls raises.';

@@ -10,6 +10,17 @@ BEGIN
             RETURN roost.settle_edit(p_operation);
         WHEN p_operation.kind = 'delete_message' AND p_operation.base_version IS NOT NULL THEN
             RETURN roost.settle_deletion(p_operation);
+        WHEN p_operation.kind = 'put_file_state' THEN
+            RETURN roost.settle_put(p_operation);
+        WHEN p_operation.kind = 'delete_file' AND p_operation.base_version IS NOT NULL THEN
+            RETURN ROW(
+                roost.apply_operation(
+                    p_operation.kind,
+                    p_operation.args
+                    || jsonb_build_object('base_version', p_operation.base_version)
+                ),
+                NULL, false, true
+            )::roost.operation_effect;
         WHEN p_operation.kind IN ('update_conversation', 'update_workspace', 'update_me')
             AND p_operation.base IS NOT NULL
         THEN

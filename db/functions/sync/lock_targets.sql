@@ -10,6 +10,7 @@ DECLARE
     v_conversation_ids uuid[];
     v_message_ids uuid[];
     v_workspace_ids uuid[];
+    v_file_ids uuid[];
     v_changes_account boolean;
 BEGIN
     SELECT
@@ -23,8 +24,11 @@ BEGIN
         array_agg(DISTINCT CASE
             WHEN sent.args ->> 'workspace_id' ~* c_uuid THEN (sent.args ->> 'workspace_id')::uuid
         END),
+        array_agg(DISTINCT CASE
+            WHEN sent.args ->> 'file_id' ~* c_uuid THEN (sent.args ->> 'file_id')::uuid
+        END),
         bool_or(sent.kind = 'update_me')
-    INTO v_conversation_ids, v_message_ids, v_workspace_ids, v_changes_account
+    INTO v_conversation_ids, v_message_ids, v_workspace_ids, v_file_ids, v_changes_account
     FROM (
         SELECT sent.operation -> 'args' AS args, sent.operation ->> 'kind' AS kind
         FROM jsonb_array_elements(p_operations) AS sent (operation)
@@ -49,7 +53,13 @@ BEGIN
     FOR NO KEY UPDATE;
 
     PERFORM FROM roost.workspaces AS workspace
-    WHERE workspace.id = ANY (v_workspace_ids)
+    WHERE workspace.id = ANY (
+        v_workspace_ids || ARRAY(
+            SELECT file.workspace_id
+            FROM roost.file_sync_state AS file
+            WHERE file.id = ANY (v_file_ids)
+        )
+    )
     ORDER BY workspace.id
     FOR NO KEY UPDATE;
 END;

@@ -160,8 +160,9 @@ from 1 without gaps. kind, the name of a function: send_message, edit_message, d
 restore_message, add_reaction, remove_reaction, mark_read, create_conversation, update_conversation,
 archive_conversation, unarchive_conversation, add_participant, remove_participant,
 leave_conversation, update_me, create_workspace, update_workspace, delete_workspace,
-touch_workspace, add_workspace_member, update_workspace_member, remove_workspace_member or
-leave_workspace. args, its arguments, an object. base_version, the version of the message that the
+touch_workspace, add_workspace_member, update_workspace_member, remove_workspace_member,
+leave_workspace, put_file_state, make_folder, move_file, copy_file, delete_file or restore_file.
+args, its arguments, an object. base_version, the version of the message that the
 device had, or base, an object of what it had; without either nothing is compared. policy, where
 somebody else was there first: last_write_wins, server_wins, client_wins, merge or manual.
 depends_on, a list of ids that have to be applied. queued_at, when it was done.

@@ -15,7 +15,8 @@ DECLARE
         'archive_conversation', 'unarchive_conversation', 'add_participant', 'remove_participant',
         'leave_conversation', 'update_me', 'create_workspace', 'update_workspace',
         'delete_workspace', 'touch_workspace', 'add_workspace_member', 'update_workspace_member',
-        'remove_workspace_member', 'leave_workspace'
+        'remove_workspace_member', 'leave_workspace', 'put_file_state', 'make_folder', 'move_file',
+        'copy_file', 'delete_file', 'restore_file'
     ];
     c_uuid CONSTANT text := '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
     v_keys text[] := ARRAY[
@@ -112,6 +113,9 @@ BEGIN
             THEN (v_operation.args ->> 'id')::uuid
         WHEN v_operation.kind = 'update_me' THEN roost.current_user_id()
         WHEN 'message_id' = ANY (v_known) THEN (v_operation.args ->> 'message_id')::uuid
+        WHEN 'file_id' = ANY (v_known) THEN (v_operation.args ->> 'file_id')::uuid
+        WHEN v_operation.kind IN ('create_conversation', 'update_conversation')
+            THEN (v_operation.args ->> 'conversation_id')::uuid
         WHEN 'workspace_id' = ANY (v_known) THEN (v_operation.args ->> 'workspace_id')::uuid
         ELSE (v_operation.args ->> 'conversation_id')::uuid
     END;
@@ -123,7 +127,8 @@ BEGIN
         (p_sent ->> 'policy')::roost.conflict_policy,
         CASE
             WHEN v_operation.kind IN (
-                'edit_message', 'update_conversation', 'update_workspace', 'update_me'
+                'edit_message', 'update_conversation', 'update_workspace', 'update_me',
+                'put_file_state'
             )
                 THEN 'merge'::roost.conflict_policy
             -- A deletion does not beat an edit.

@@ -133,6 +133,30 @@ BEGIN
                         ELSE 0
                     END
                 ) AS listed
+                UNION ALL
+                -- Also what is in deleted folders, which then is there when these come back. Where
+                -- it is the device finds by parent_id: a path changes with each folder above.
+                SELECT
+                    'file',
+                    CASE WHEN listed.deleted_at IS NULL THEN 'put' ELSE 'remove' END,
+                    listed.id,
+                    listed.change_seq,
+                    NULL,
+                    c_small + octet_length(listed.metadata::text),
+                    CASE
+                        WHEN listed.deleted_at IS NULL
+                            THEN row_to_json(roost.describe_file(listed, NULL))
+                    END
+                FROM (
+                    SELECT file.*
+                    FROM roost.file_sync_state AS file
+                    WHERE file.workspace_id = v_id
+                        AND file.change_seq > p_after
+                        -- What was deleted before is nothing to a device that begins.
+                        AND (file.deleted_at IS NULL OR p_after >= 0)
+                    ORDER BY file.change_seq
+                    LIMIT p_limit
+                ) AS listed
             ) AS changed
         ) AS page
         WHERE page.place <= p_limit
@@ -180,5 +204,5 @@ TO roost_api;
 COMMENT ON FUNCTION roost.read_scope_changes(text, bigint, bigint, bigint, bigint, bigint) IS
 'Things of a scope that changed after an offset, in its order, about p_limit of them and p_bytes: of
 a conversation, participants and messages with a seq from p_from_seq to p_to_seq; of a workspace,
-itself, unless p_after is before the beginning, and its members; of an inbox, all of them, which
-are few.';
+itself, unless p_after is before the beginning, its members and files; of an inbox, all of them,
+which are few.';

@@ -31,7 +31,11 @@ BEGIN
             HINT = 'Send mine or theirs as strategy, or merged with an object as content.';
     END IF;
 
-    IF v_conflict.state = 'open' AND resolve_conflict.strategy <> 'theirs' THEN
+    -- Editors may not lock a workspace by themselves, and their turn comes here.
+    IF v_conflict.state = 'open' AND v_conflict.target_kind = 'file' THEN
+        PERFORM roost.lock_workspace((v_conflict.args ->> 'workspace_id')::uuid, 'editor');
+        v_conflict := roost.require_conflict(resolve_conflict.conflict_id);
+    ELSIF v_conflict.state = 'open' AND resolve_conflict.strategy <> 'theirs' THEN
         PERFORM roost.lock_targets(
             jsonb_build_array(
                 jsonb_build_object('id', 1, 'kind', v_conflict.kind, 'args', v_conflict.args)
@@ -90,13 +94,14 @@ TO roost_user;
 COMMENT ON FUNCTION api.resolve_conflict(uuid, roost.conflict_strategy, jsonb) IS
 'Decides a conflict: what the operation was to do is done after all, on what is there now, or
 nothing is done, or something else is put in place. It is decided for all devices of the person,
-which get conflict.resolved on user:<id>. Deciding it again in the same way answers the same.
+which get conflict.resolved on user:<id>. Deciding it again in the same way answers the same. The
+copy of a file is deleted, whatever is decided.
 
 Callers: the person whose operation it was.
-Arguments: conflict_id. strategy, mine, theirs or merged. content, for merged alone: the content of
-the message, or the fields of the conversation, workspace or account, as update_conversation,
-update_workspace and update_me take them.
+Arguments: conflict_id. strategy, mine, theirs or merged. content, for merged alone: the content
+of the message, the fields of the conversation, workspace or account, as update_conversation,
+update_workspace and update_me take them, or the hash of what is to be in the file.
 Returns: the conflict, an object as get_conflict answers it.
-Errors: RO101, RO201 (no such conflict), RO302 (strategy and content do not fit), RO303 (decided in
-another way), and those of the function that it calls.
+Errors: RO101, RO201 (no such conflict), RO302 (strategy and content do not fit), RO303 (decided
+in another way), and those of the function that it calls.
 Example: POST /rpc/resolve_conflict {"conflict_id": "<id>", "strategy": "mine"}';

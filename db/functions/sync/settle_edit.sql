@@ -44,8 +44,8 @@ BEGIN
                 DETAIL = format(
                     'Operation: %s', coalesce(v_earlier.id::text, v_earlier.offline_id::text)
                 ),
-                HINT = 'Make the edit again in the message as it is, under a new id. With base, what'
-                    ' it was made in, an edit is taken for no other''s.';
+                HINT = 'Make the edit again in the message as it is, under a new id. With base,'
+                    ' what it was made in, an edit is taken for no other''s.';
         ELSIF v_earlier.base_version = p_operation.base_version - 1 THEN
             v_base := v_earlier.args;
         END IF;

@@ -19,7 +19,22 @@ DECLARE
     v_from_seq bigint;
     v_gone_up_to bigint;
 BEGIN
-    IF p_bucket <> 'others' THEN
+    IF p_bucket <> 'others' AND p_scope LIKE 'workspace:%' THEN
+        -- By the offsets of their newest changes. One that has changed has left its bucket, so of
+        -- which it was is not known.
+        SELECT
+            count(*),
+            coalesce(
+                sum(roost.thing_checksum('file', file.id, file.change_seq)), 0
+            ) % 4294967296,
+            realtime.last_offset(p_scope) > p_position
+        INTO things, checksum, has_changed
+        FROM roost.file_sync_state AS file
+        WHERE file.workspace_id = v_id
+            AND file.change_seq >= p_bucket::bigint * c_bucket
+            AND file.change_seq < (p_bucket::bigint + 1) * c_bucket
+            AND file.deleted_at IS NULL;
+    ELSIF p_bucket <> 'others' THEN
         v_from_seq := greatest(p_bucket::bigint * c_bucket, p_from_seq);
 
         SELECT greatest(participant.history_after_seq, conversation.expired_seq)

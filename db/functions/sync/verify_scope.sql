@@ -89,12 +89,14 @@ GRANT EXECUTE ON FUNCTION api.verify_scope(text, bigint, bigint, jsonb) TO roost
 
 COMMENT ON FUNCTION api.verify_scope(text, bigint, bigint, jsonb) IS
 'Compares what a device has of a scope with what it should have, without sending it: a checksum of
-each thousand messages, and one of all else. docs/reference/sync.md says how a checksum is made.
+each thousand messages or files, and one of all else. docs/reference/sync.md says how a checksum
+is made.
 
 Callers: signed-in people who may read the scope.
 Arguments: scope. position, the offset that its last entry of kind scope said. from_seq, what that
 entry said; of user:<id> and workspace:<id> 1. buckets, up to 100: {"<seq / 1000>": [count,
-checksum]} of messages, empty ones as [0, 0], and "others".
+checksum]} of messages, by the offset of their newest change of files, empty ones as [0, 0], and
+"others".
 Returns: an object: scope, last_offset, is_same, differing, a list of the buckets that part, and
 changed, a list of those in which something has changed since position: pull first, and ask again.
 Errors: RO101, RO201 (not yours to read), RO302 (no position, from_seq or buckets).

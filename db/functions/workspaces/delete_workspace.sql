@@ -17,8 +17,7 @@ BEGIN
     v_workspace := roost.own_workspace(delete_workspace.workspace_id);
 
     -- A trigger of roost.workspace_members tells each of them.
-    DELETE FROM roost.workspaces AS workspace
-    WHERE workspace.id = delete_workspace.workspace_id;
+    PERFORM roost.mark_workspace_deleted(delete_workspace.workspace_id);
 
     RETURN v_workspace;
 END;
@@ -33,7 +32,7 @@ GRANT EXECUTE ON FUNCTION api.delete_workspace(uuid) TO roost_user;
 COMMENT ON FUNCTION api.delete_workspace(uuid) IS
 'Deletes a workspace for good: from that moment on nobody sees anything of it, live sockets
 included. Everybody in it gets workspace.deleted, and workspace.removed in their inbox. Its id stays
-used, its path is free.
+used, its path is free. What was in it goes bit by bit.
 
 Callers: the owner of the workspace.
 Arguments: workspace_id.

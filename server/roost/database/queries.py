@@ -255,6 +255,12 @@ JOBS: Final = {
         "realtime.expire_client_event_ids": b"realtime.expire_client_event_ids(1000)",
         "roost.expire_device_messages": b"roost.expire_device_messages(500)",
         "roost.expire_sync_operations": b"roost.expire_sync_operations(1000)",
+        "roost.expire_uploads": b"roost.expire_uploads(100)",
+        "roost.expire_chunk_leases": b"roost.expire_chunk_leases(1000)",
+        "roost.expire_content_leases": b"roost.expire_content_leases(100)",
+        "roost.collect_chunks": b"roost.collect_chunks(500)",
+        "roost.expire_files": b"roost.expire_files(500)",
+        "roost.purge_workspaces": b"roost.purge_workspaces(500)",
         "roost.backfill_messages": b"roost.backfill_messages(1000)",
         "roost.backfill_participants": b"roost.backfill_participants(1000)",
         "roost.index_messages": b"roost.index_messages(200)",
@@ -272,4 +278,56 @@ RUN_OFFLINE_OPERATIONS: Final = Statement(
 # For the metrics: how many wait, how many have failed, and for how long the oldest has been due.
 COUNT_OFFLINE_OPERATIONS: Final = Statement(
     b"SELECT waiting, failed, oldest_due_seconds FROM roost.count_offline_operations()"
+)
+
+# --- files ---------------------------------------------------------------------------------------
+
+# These carry bytes, and go through `transactions`. Each answers one row.
+
+CREATE_UPLOAD: Final = (
+    b"SELECT upload.*, upload.kind::text AS kind FROM roost.create_upload("
+    b"%s::roost.upload_kind, %s::bigint, %s::text, %s::jsonb, %s::uuid[]) AS upload"
+)
+
+FIND_UPLOAD: Final = (
+    b"SELECT upload.*, upload.kind::text AS kind FROM roost.find_upload(%s::uuid) AS upload"
+)
+
+SET_UPLOAD_LENGTH: Final = (
+    b"SELECT upload.*, upload.kind::text AS kind"
+    b" FROM roost.set_upload_length(%s::uuid, %s::bigint) AS upload"
+)
+
+APPEND_UPLOAD: Final = (
+    b"SELECT roost.append_upload(%s::uuid, %s::bigint, %b::bytea[], %b::integer[], %b::bytea,"
+    b" %b::bytea, %s::boolean) AS received"
+)
+
+READ_UPLOAD: Final = b"SELECT roost.read_upload(%s::uuid, %s::bigint, %s::bigint) AS bytes"
+
+FINISH_UPLOAD: Final = (
+    b"SELECT upload.*, upload.kind::text AS kind"
+    b" FROM roost.finish_upload(%s::uuid, %b::bytea) AS upload"
+)
+
+DELETE_UPLOAD: Final = b"SELECT roost.delete_upload(%s::uuid)::text AS nothing"
+
+STORE_CHUNKS: Final = (
+    b"SELECT roost.store_chunks(%s::uuid, %b::bytea[], %b::integer[], %b::bytea)::text AS nothing"
+)
+
+BEGIN_CONTENT: Final = (
+    b"SELECT roost.begin_content(%s::uuid, %b::bytea, %s::bigint, %b::bytea[], %b::integer[]) AS id"
+)
+
+READ_CHUNKS: Final = b"SELECT roost.read_chunks(%s::uuid, %b::bytea[]) AS bytes"
+
+MAKE_CONTENT: Final = (
+    b"SELECT roost.make_content(%s::uuid, %b::bytea, %s::bigint, %b::bytea[], %b::integer[]) AS id"
+)
+
+OPEN_DOWNLOAD: Final = b"SELECT * FROM roost.open_download(%s::uuid, %s::bigint)"
+
+READ_CONTENT: Final = (
+    b"SELECT roost.read_content(%s::uuid, %s::bigint, %s::bigint, %s::jsonb) AS bytes"
 )

@@ -1,0 +1,4 @@
+CREATE OR REPLACE TRIGGER uploads_count
+AFTER INSERT OR DELETE OR UPDATE OF reserved ON roost.uploads
+FOR EACH ROW
+EXECUTE FUNCTION roost.count_uploads();

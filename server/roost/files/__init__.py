@@ -1,0 +1,1 @@
+"""Bytes of files: uploads by tus 1.0, chunks, downloads, signed links."""
