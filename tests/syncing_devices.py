@@ -19,8 +19,8 @@ from roost.client.planning import (
     Upload,
     plan,
 )
-from roost.client.settling import overwrites_another, settle
-from roost.client.tree import Node, fold, paths_of
+from roost.client.settling import settle
+from roost.client.tree import NEW, Node, fold, paths_of
 
 
 class RefusedError(Exception):
@@ -35,7 +35,6 @@ class Workspace:
         self._ids = itertools.count(1)
         self._copies = itertools.count(1)
         self._deleted: list[Node] = []
-        self._versions: dict[tuple[str, int], Node] = {}
 
     def _find(self, path: str) -> Node | None:
         parent: str | None = None
@@ -70,7 +69,9 @@ class Workspace:
         self.nodes[node.id] = node
         return node
 
-    def put(self, path: str, content: str, executable: bool, base_version: int) -> Node:
+    def put(
+        self, path: str, content: str, executable: bool, base_version: int, file_id: str | None
+    ) -> Node:
         folder, _, name = path.rpartition("/")
         there = self._find(path)
         if there is not None and there.folder:
@@ -79,27 +80,28 @@ class Workspace:
             parent = self.make_folder(folder).id if folder else None
             self._free(parent, name)
             for each in reversed(self._deleted if base_version else []):
-                if each.place == (parent, name) and each.id not in self.nodes:
+                if (
+                    each.place == (parent, name)
+                    and each.id not in self.nodes
+                    and file_id in (None, each.id)
+                ):
                     return self._change(each, content, executable)
             return self._add(Node("", parent, name, False, content, 1, executable, 1))
         if there.hash == content and there.executable == executable:
             return there
-        if there.hash == content or there.version == base_version:
+        same = file_id in (None, there.id)
+        if there.hash == content and not same:
+            return there
+        if there.hash == content or (same and there.version == base_version):
             return self._change(there, content, executable)
         copy = f"{name}.copy{next(self._copies)}"
         self._add(Node("", there.parent, copy, False, content, 1, executable, 1))
         return there
 
     def _change(self, node: Node, content: str, executable: bool) -> Node:
-        self._versions[(node.id, node.version)] = node
         node = replace(node, hash=content, executable=executable, version=node.version + 1)
         self.nodes[node.id] = node
         return node
-
-    def restore(self, key: str, version: int) -> None:
-        if key in self.nodes:
-            old = self._versions[(key, version)]
-            self._change(self.nodes[key], old.hash, old.executable)
 
     def move(self, key: str, to_path: str) -> Node:
         node = self.nodes.get(key)
@@ -267,14 +269,14 @@ class Device:
                 return None
 
     def _put(self, action: Upload) -> Node:
-        before = dict(self.workspace.nodes)
-        node = self.workspace.put(
-            action.to_path, action.node.hash, action.node.executable, action.base_version
+        node = action.node
+        return self.workspace.put(
+            action.to_path,
+            node.hash,
+            node.executable,
+            action.base_version,
+            None if node.id.startswith(NEW) else node.id,
         )
-        if overwrites_another(action, node) and before.get(node.id) != node:
-            self.workspace.restore(node.id, node.version - 1)
-            raise RefusedError
-        return node
 
     def _delete_here(self, action: Delete) -> None:
         entry = self.disk.get(action.path)

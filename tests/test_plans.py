@@ -270,6 +270,10 @@ INSERT INTO roost.file_chunks (hash, content)
 SELECT sha256(n::text::bytea), '1' FROM generate_series(1, 2500) AS n;
 INSERT INTO roost.content_chunks (content_id, from_byte, size, workspace_id, chunk_hash)
 SELECT id, 0, 1, id, sha256('1') FROM roost.workspaces;
+INSERT INTO roost.uploads (kind, user_id, workspace_id, owner_id, path, length, expires_at)
+SELECT 'whole', '{USER}', '{WORKSPACE}', '{USER}', 'd100/file' || n || '.txt', 1,
+    now() + interval '1 day'
+FROM generate_series(1, 2500) AS n;
 INSERT INTO roost.file_sync_state (id, workspace_id, name, kind, change_seq)
 SELECT ('00000000-0000-7000-f000-' || lpad(n::text, 12, '0'))::uuid, '{WORKSPACE}', 'd' || n,
     'folder', n
@@ -474,6 +478,8 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         f"SELECT api.list_files('{WORKSPACE}', changed_since => 1001900)",
         f"SELECT api.move_file('{FILE}', 'd200/moved.txt')",
         f"SELECT api.move_file('{FOLDER}', folder_id => '{OTHER_FOLDER}')",
+        f"SELECT api.verify_file('{FILE}')",
+        f"SELECT api.list_uploads('{WORKSPACE}')",
         f"SELECT api.copy_file('{FILE}', 'd200/copy.txt')",
         f"SELECT api.delete_file('{FILE}', 2)",
         f"SELECT api.delete_file('{FOLDER}', seen_offset => 1001990)",

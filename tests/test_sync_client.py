@@ -472,7 +472,7 @@ async def test_the_executable_bit_alone(two_folders: tuple[Folder, Folder]) -> N
     assert os.access(laptop.path / "a", os.X_OK)
 
 
-async def test_another_file_with_the_same_version_is_put_back(
+async def test_another_file_with_the_same_version_is_not_overwritten(
     two_folders: tuple[Folder, Folder],
     workspace: tuple[Client, str, str],
     monkeypatch: pytest.MonkeyPatch,

@@ -463,10 +463,61 @@ async def test_complete_but_for_the_end(ada: Uploader, database: str) -> None:
 
 
 async def test_a_path_that_is_refused(ada: Uploader) -> None:
-    url = await ada.create(path="../etc", Upload_Length="3")
+    at = {"workspace_id": ada.workspace_id}
+    await ada.client.ask("make_folder", **at, path="folder")
+    for path, refused in (("../etc", (400, "RO302")), ("folder", (409, "RO301"))):
+        answer = await ada.request(
+            "POST", "/files/", Upload_Length="3", Upload_Metadata=encoded(**at, path=path)
+        )
+        assert (answer.status, (await answer.json())["code"]) == refused
+    # What has changed meanwhile is seen at the end.
+    url = await ada.create(path="later", Upload_Length="3")
+    await ada.client.ask("make_folder", **at, path="later")
     answer = await ada.patch(url, 0, b"abc")
-    assert (answer.status, (await answer.json())["code"]) == (400, "RO302")
+    assert (answer.status, (await answer.json())["code"]) == (409, "RO301")
     assert await ada.offset(url) == 0
+
+
+async def test_what_is_under_way_is_seen(ada: Uploader) -> None:
+    at = {"workspace_id": ada.workspace_id}
+
+    async def status() -> tuple[str, list[int]]:
+        file = await ada.client.ask("get_file", **at, path="a.txt")
+        assert [each["sync_status"] for each in await ada.client.ask("list_files", **at)] == [
+            file["sync_status"]
+        ]
+        listed = await ada.client.ask("list_uploads", **at)
+        return file["sync_status"], [each["received"] for each in listed]
+
+    url = await ada.create(path="a.txt", Upload_Length="3")
+    assert [each["path"] for each in await ada.client.ask("list_uploads", **at)] == ["a.txt"]
+    await ada.patch(url, 0, b"abc")
+    assert await status() == ("synced", [])
+    first, second = [await ada.create(path="a.txt", Upload_Length="4") for _ in range(2)]
+    assert await status() == ("pending", [0, 0])
+    await ada.patch(first, 0, b"ab")
+    assert await status() == ("syncing", [2, 0])
+    await ada.patch(first, 2, b"cd")
+    assert await status() == ("pending", [0])
+    await ada.request("DELETE", second)
+    assert await status() == ("synced", [])
+
+
+async def test_an_upload_says_which_file_it_is_based_on(ada: Uploader) -> None:
+    at = {"workspace_id": ada.workspace_id}
+    ids = {}
+    for path in ("a", "b"):
+        url = await ada.create(path=path, Upload_Length="1")
+        answer = await ada.patch(url, 0, path.encode())
+        ids[path] = answer.headers["X-Roost-File"]
+    await ada.client.ask("move_file", file_id=ids["a"], path="c")
+    await ada.client.ask("move_file", file_id=ids["b"], path="a")
+    about = encoded(**at, path="a", base_version="1", file_id=ids["a"])
+    answer = await ada.request("POST", "/files/", Upload_Length="1", Upload_Metadata=about)
+    answer = await ada.patch(answer.headers["Location"], 0, b"d")
+    assert answer.headers["X-Roost-Outcome"] == "conflict"
+    assert answer.headers["X-Roost-File"] == ids["b"]
+    assert await ada.read(ids["b"]) == b"b"
 
 
 async def test_equal_content_is_stored_once(ada: Uploader, database: str) -> None:

@@ -1,1 +1,1 @@
-"""Uploads and downloads."""
+"""Uploads, downloads, and folders that are kept in step."""

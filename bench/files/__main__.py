@@ -3,11 +3,12 @@
 import sys
 from typing import Final
 
-from bench.files import transfers
+from bench.files import folders, transfers
 from bench.results import report
 
 PARTS: Final = {
     "transfers": transfers.measure,
+    "folders": folders.measure,
 }
 
 

@@ -2,6 +2,8 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE roost_owner;
 
 -- CASCADE: the functions that name these come and go with the files below db/functions.
+DROP TYPE roost.upload_under_way CASCADE;
+
 DROP TABLE roost.unused_chunks CASCADE;
 
 DROP TABLE roost.upload_chunks CASCADE;

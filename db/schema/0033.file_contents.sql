@@ -91,6 +91,7 @@ CREATE TABLE roost.file_contents (
     size bigint NOT NULL,
     -- No foreign key: storage is given back when the workspace has gone already.
     owner_id uuid NOT NULL,
+    damaged int8multirange NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
     -- Guards two that store the same content at once. Serves the foreign key too.
     CONSTRAINT file_contents_workspace_id_hash_key UNIQUE (workspace_id, hash),
@@ -112,6 +113,9 @@ COMMENT ON COLUMN roost.file_contents.size IS 'How many bytes it has.';
 
 COMMENT ON COLUMN roost.file_contents.owner_id IS
 'Whose storage it counts in: the owner of the workspace.';
+
+COMMENT ON COLUMN roost.file_contents.damaged IS
+'Bytes that the newest look at them found damaged.';
 
 COMMENT ON COLUMN roost.file_contents.created_at IS 'When it was complete.';
 
@@ -189,6 +193,7 @@ CREATE TABLE roost.uploads (
     owner_id uuid NOT NULL,
     path text,
     base_version bigint,
+    file_id uuid,
     media_type text,
     modified_at timestamptz,
     conflict_policy text,
@@ -241,6 +246,9 @@ COMMENT ON COLUMN roost.uploads.path IS 'The path of the file that it becomes.';
 COMMENT ON COLUMN roost.uploads.base_version IS
 'Version of the file that it is based on; 0 for none, empty where the client does not say.';
 
+COMMENT ON COLUMN roost.uploads.file_id IS
+'The file that this version is of, which may be gone; empty where the client does not say.';
+
 COMMENT ON COLUMN roost.uploads.media_type IS 'Media type of the file.';
 
 COMMENT ON COLUMN roost.uploads.modified_at IS 'When the file was changed, by the client''s clock.';
@@ -288,6 +296,15 @@ CREATE INDEX uploads_user_id_idx ON roost.uploads (user_id);
 
 CREATE INDEX uploads_workspace_id_idx ON roost.uploads (workspace_id);
 
+-- Serve whoever asks what is under way, in a workspace or to a path, which may be too long for an
+-- index.
+CREATE INDEX uploads_under_way_idx
+ON roost.uploads (workspace_id, id) WHERE outcome IS NULL AND kind <> 'partial';
+
+CREATE INDEX uploads_path_idx
+ON roost.uploads (workspace_id, hashtextextended(path, 0))
+WHERE outcome IS NULL AND kind <> 'partial';
+
 CREATE INDEX uploads_expires_at_idx ON roost.uploads (expires_at);
 
 CREATE TABLE roost.upload_chunks (
@@ -326,6 +343,18 @@ COMMENT ON TABLE roost.unused_chunks IS
 COMMENT ON COLUMN roost.unused_chunks.hash IS 'The chunk.';
 
 COMMENT ON COLUMN roost.unused_chunks.since IS 'When the newest of these references went.';
+
+-- What list_uploads answers.
+CREATE TYPE roost.upload_under_way AS (
+    id uuid,
+    path text,
+    received bigint,
+    length bigint,
+    user_id uuid,
+    device_id uuid,
+    created_at timestamptz,
+    expires_at timestamptz
+);
 
 ALTER TABLE roost.plan_limits ENABLE ROW LEVEL SECURITY;
 

@@ -22,6 +22,8 @@ DROP TYPE roost.walked_file CASCADE;
 
 DROP TYPE roost.workspace_diff CASCADE;
 
+DROP TYPE roost.file_check CASCADE;
+
 DROP TYPE roost.file_comparison CASCADE;
 
 DROP TYPE roost.file_version CASCADE;

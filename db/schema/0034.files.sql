@@ -398,6 +398,16 @@ CREATE TYPE roost.file_comparison AS (
     hunks jsonb
 );
 
+-- What verify_file answers.
+CREATE TYPE roost.file_check AS (
+    file_id uuid,
+    version bigint,
+    size bigint,
+    is_sound boolean,
+    damaged jsonb,
+    next_byte bigint
+);
+
 -- What diff_workspace answers.
 CREATE TYPE roost.workspace_diff AS (
     actions json,

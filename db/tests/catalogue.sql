@@ -368,6 +368,7 @@ SELECT set_eq(
                 ('api.update_workspace', 'user'),
                 ('api.update_workspace_member', 'user'),
 
+                ('api.list_uploads', 'user'),
                 ('api.missing_chunks', 'user'),
 
                 ('api.compare_file_versions', 'user'),
@@ -383,6 +384,7 @@ SELECT set_eq(
                 ('api.put_file_states', 'user'),
                 ('api.restore_file', 'user'),
                 ('api.restore_file_version', 'user'),
+                ('api.verify_file', 'user'),
 
                 ('api.send_message', 'user'),
                 ('api.list_messages', 'user'),

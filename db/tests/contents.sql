@@ -2,7 +2,7 @@
 -- nothing refers to it. Who waits for whom is for tests/test_contents.py.
 BEGIN;
 
-SELECT plan(227);
+SELECT plan(266);
 
 CREATE TEMPORARY TABLE person (name text PRIMARY KEY, id uuid);
 INSERT INTO person
@@ -111,6 +111,7 @@ CREATE TEMPORARY TABLE called (call text, gateway boolean);
 INSERT INTO called
 VALUES
 ('api.missing_chunks(''$1'', ''{}'')', false),
+('api.list_uploads(''$1'')', false),
 ('roost.create_upload(''whole'', 1, '''', ''{"workspace_id": "$1"}'', ''{}'')', false),
 ('roost.find_upload(''$1'')', false),
 ('roost.set_upload_length(''$1'', 1)', false),
@@ -154,6 +155,9 @@ CROSS JOIN (
         ('roost.begin_link(NULL)'),
         ('roost.verify_content(NULL)'),
         ('roost.find_content(NULL, NULL)'),
+        ('roost.has_uploads(NULL)'),
+        ('roost.upload_status(NULL, NULL)'),
+        ('roost.read_uploads(NULL, 1, NULL)'),
         ('roost.read_content_text(NULL, 1)'),
         ('roost.store_content(gen_random_uuid(), '''')'),
         ('roost.insert_content(NULL, NULL, NULL, 0)'),
@@ -760,6 +764,175 @@ SELECT is(
     pg_temp.used('ada'),
     (SELECT sum(size)::bigint FROM roost.file_contents), 'what is counted is what is stored'
 );
+
+-- What is under way
+UPDATE roost.workspace_members SET left_at = NULL;
+SELECT throws_ok(
+    pg_temp.asking(refused.person, refused.call), refused.sqlstate, NULL,
+    format('%s: %s', refused.person, refused.call)
+)
+FROM (
+    VALUES
+        ('ada', 'api.list_uploads(''$2'')', 'RO201'),
+        ('ada', 'api.list_uploads(NULL)', 'RO201'),
+        ('ada', 'api.list_uploads(''$1'', 0)', 'RO302'),
+        ('ada', 'api.list_uploads(''$1'', 201)', 'RO302')
+) AS refused (person, call, sqlstate);
+SELECT is(
+    pg_temp.ask('ada', 'kind FROM api.make_folder(''$1'', ''folder/in'')'), 'folder', 'a folder'
+);
+SELECT throws_ok(
+    pg_temp.asking(
+        'ada',
+        format(
+            'roost.create_upload(''whole'', 1, '''', %L, ''{}'')',
+            json_build_object('workspace_id', '$1', 'path', sent.path)
+        )
+    ),
+    sent.sqlstate, NULL, format('%s is refused before any byte', sent.path)
+)
+FROM (
+    VALUES
+        ('../a', 'RO302'), ('/a', 'RO302'), ('CON', 'RO302'), ('a/', 'RO302'), ('', 'RO302'),
+        ('folder', 'RO301'), ('folder/in', 'RO301')
+) AS sent (path, sqlstate);
+SELECT is_empty('SELECT FROM roost.uploads', 'nothing came of that');
+SELECT is(
+    pg_temp.ask('joan', 'sync_status FROM api.get_file(workspace_id => ''$1'', path => ''a.txt'')'),
+    'synced', 'nothing is on its way to it'
+);
+CREATE FUNCTION pg_temp.statuses()
+RETURNS text
+LANGUAGE sql
+AS $$
+    SELECT concat_ws(
+        ', ',
+        pg_temp.ask(
+            'grace',
+            'sync_status FROM api.get_file(workspace_id => ''$1'', path => ''a.txt'')'
+        ),
+        pg_temp.ask(
+            'grace',
+            'string_agg(sync_status::text, '' '' ORDER BY path) FROM api.list_files(''$1'')'
+            ' WHERE path IN (''a.txt'', ''folder'')'
+        ),
+        pg_temp.ask(
+            'grace',
+            'string_agg(sync_status::text, '' '' ORDER BY path) FROM'
+            ' api.list_files(''$1'', prefix => '''') WHERE path IN (''a.txt'', ''folder'')'
+        ),
+        pg_temp.ask(
+            'grace',
+            'string_agg(sync_status::text, '' '' ORDER BY path) FROM'
+            ' api.list_files(''$1'', changed_since => 0) WHERE path IN (''a.txt'', ''folder'')'
+        )
+    );
+$$;
+CREATE TEMPORARY TABLE before AS
+SELECT realtime.last_offset('workspace:' || pg_temp.with_ids('$1')) AS told;
+INSERT INTO made SELECT 'under way', pg_temp.announce('joan', 5);
+SELECT is(
+    pg_temp.statuses(), 'pending, pending synced, pending synced, pending synced',
+    'an upload was announced'
+);
+SELECT is(
+    pg_temp.ask('joan', pg_temp.appending(made.id, 0, 'abc', 'd')), '4', 'bytes of it arrive'
+)
+FROM made WHERE name = 'under way';
+SELECT is(
+    pg_temp.statuses(), 'syncing, syncing synced, syncing synced, syncing synced',
+    'it is on its way'
+);
+INSERT INTO made SELECT 'beside it', pg_temp.announce('ada', 7);
+INSERT INTO made
+SELECT 'a part', pg_temp.announce('ada', 1, 'partial', '{"workspace_id": "$1", "path": "part"}');
+INSERT INTO made
+SELECT 'elsewhere', pg_temp.announce(
+    'ada', NULL, 'whole', U&'{"workspace_id": "$1", "path": "u\0308"}'
+);
+SELECT is(
+    pg_temp.ask(
+        'grace',
+        'string_agg(concat_ws('' '', path, received, coalesce(length::text, ''?''),'
+        ' right(user_id::text, 1), expires_at > created_at), '', '' ORDER BY id)'
+        ' FROM api.list_uploads(''$1'')'
+    ),
+    U&'a.txt 4 5 c t, a.txt 0 7 a t, \00FC 0 ? a t', 'members see what is under way'
+);
+SELECT is(
+    pg_temp.ask(
+        'grace',
+        format('string_agg(path, '' '') FROM api.list_uploads(''$1'', 1, %L)', made.id)
+    ),
+    'a.txt', 'page by page'
+)
+FROM made WHERE name = 'under way';
+SELECT is(
+    pg_temp.ask('joan', format('roost.delete_upload(%L)', made.id)), '',
+    'one is ended'
+)
+FROM made WHERE name = 'under way';
+SELECT is(
+    pg_temp.statuses(), 'pending, pending synced, pending synced, pending synced',
+    'the other one is not'
+);
+UPDATE roost.file_sync_state SET sync_status = 'conflict' WHERE name = 'a.txt';
+SELECT is(
+    pg_temp.statuses(), 'conflict, conflict synced, conflict synced, conflict synced',
+    'a conflict says more'
+);
+UPDATE roost.file_sync_state SET sync_status = 'synced' WHERE name = 'a.txt';
+UPDATE roost.uploads SET expires_at = now() WHERE path = 'a.txt';
+SELECT is(
+    pg_temp.statuses(), 'synced, synced synced, synced synced, synced synced',
+    'one that has expired counts no more'
+);
+SELECT is(
+    pg_temp.ask('grace', 'string_agg(path, '' '') FROM api.list_uploads(''$1'')'),
+    U&'\00FC', 'nor is it listed'
+);
+INSERT INTO made SELECT 'empty', pg_temp.announce('joan', 0);
+SELECT is(pg_temp.statuses() LIKE 'pending, %', true, 'the last one');
+SELECT is(
+    pg_temp.ask(
+        'joan',
+        format('outcome ->> ''outcome'' FROM roost.finish_upload(%L, sha256(''''))', made.id)
+    ),
+    'updated', 'is complete'
+)
+FROM made WHERE name = 'empty';
+SELECT is(
+    pg_temp.statuses(), 'synced, synced synced, synced synced, synced synced', 'and over'
+);
+SELECT is(
+    (
+        SELECT string_agg(event.event || ' ' || (event.payload ->> 'sync_status'), ', ')
+        FROM realtime.events AS event
+        CROSS JOIN before
+        WHERE event.topic = pg_temp.with_ids('workspace:$1') AND event.event_offset > before.told
+    ),
+    'file.updated synced', 'of which nothing is told that is kept'
+);
+INSERT INTO made
+SELECT 'another', pg_temp.announce(
+    'joan', 0, 'whole',
+    '{"workspace_id": "$1", "path": "a.txt", "base_version": "2",'
+    ' "file_id": "00000000-0000-7000-9000-0000000000ff", "conflict_policy": "server_wins"}'
+);
+UPDATE roost.file_sync_state SET hash = sha256('x') WHERE name = 'a.txt';
+SELECT throws_ok(
+    pg_temp.asking('joan', format('roost.finish_upload(%L, sha256(''''))', made.id)),
+    'RO303', NULL, 'an upload says which file it is based on'
+)
+FROM made WHERE name = 'another';
+SELECT is(
+    as_caller('roost_user', person.id, format('SELECT roost.delete_upload(%L)', made.id)),
+    '', format('%s goes', made.name)
+)
+FROM made
+JOIN roost.uploads AS upload ON upload.id = made.id AND upload.expires_at > now()
+JOIN person ON person.id = upload.user_id
+WHERE upload.outcome IS NULL;
 DELETE FROM roost.file_sync_state;
 DELETE FROM roost.workspaces WHERE path = '/n';
 SELECT is(pg_temp.used('ada'), 0::bigint, 'with the workspace all of it goes');

@@ -2,7 +2,7 @@
 -- conflicts, and what a device is told to do. Who waits for whom is for tests/test_files.py.
 BEGIN;
 
-SELECT plan(365);
+SELECT plan(434);
 
 CREATE TEMPORARY TABLE person (name text PRIMARY KEY, id uuid);
 INSERT INTO person
@@ -192,6 +192,7 @@ VALUES
 ('api.list_file_versions(''@a.txt'')', false),
 ('api.restore_file_version(''@a.txt'', 1)', true),
 ('api.compare_file_versions(''@a.txt'', 1, 1)', false),
+('api.verify_file(''@a.txt'')', false),
 ('api.diff_workspace(''$1'', ''[]'', is_last => true)', false);
 SELECT throws_ok(
     calling(caller.role, NULL, 'SELECT ' || pg_temp.with_ids(called.call)),
@@ -215,7 +216,9 @@ SELECT throws_ok(
 )
 FROM (
     VALUES
-        ('roost.put_file(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)'),
+        ('roost.put_file(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)'),
+        ('roost.has_open_conflict(NULL)'),
+        ('roost.note_damage(NULL, NULL, NULL, NULL)'),
         ('roost.publish_file(NULL, ''x'', NULL)'),
         ('roost.require_content(NULL, NULL)'),
         ('roost.settle_file_status(NULL, NULL)'),
@@ -338,6 +341,13 @@ FROM (
         ('ada', 'api.put_file_state(''$1'', ''x'', ''#one'', media_type => '''')', '23514'),
         ('ada', 'api.put_file_state(''$1'', ''x'', ''#one'', metadata => ''[]'')', '23514'),
         ('ada', 'api.put_file_state(''$2'', ''x'', ''#one'')', 'RO201'),
+        ('ada', 'api.verify_file(''@a.txt'', 9)', 'RO201'),
+        ('ada', 'api.verify_file(''@a.txt'', from_byte => 11)', 'RO302'),
+        ('ada', 'api.verify_file(''@a.txt'', from_byte => -1)', 'RO302'),
+        ('ada', 'api.verify_file(''@a.txt'', from_byte => NULL)', 'RO302'),
+        ('ada', 'api.verify_file(NULL)', 'RO201'),
+        ('ada', 'api.verify_file(''@src'')', 'RO201'),
+        ('mary', 'api.verify_file(''@a.txt'')', 'RO201'),
         ('ada', 'api.put_file_states(''$1'', ''{}'')', 'RO302'),
         ('ada', 'api.put_file_states(''$1'', ''[1]'')', 'RO302'),
         ('ada', 'api.put_file_states(''$1'', NULL)', 'RO302'),
@@ -999,6 +1009,251 @@ SELECT throws_ok(
 );
 SELECT is(
     pg_temp.ask('ada', 'sync_status FROM api.delete_file(''@n.bin'')'), 'deleted', 'all that goes'
+);
+
+-- Another file at the path, which has the same version by chance
+SELECT is(pg_temp.put('ada', 'same.bin', 'binary'), 'created 1', 'one is put there');
+INSERT INTO known SELECT 'same', pg_temp.ask('ada', 'id FROM api.get_file(''@same.bin'')');
+SELECT is(
+    pg_temp.put('ada', 'same.bin', 'binary2', ', base_version => 1, file_id => ''%same'''),
+    'updated 2', 'its own id changes nothing'
+);
+SELECT is(
+    pg_temp.ask('ada', 'path FROM api.move_file(''%same'', ''moved.bin'')'), 'moved.bin', 'it goes'
+);
+SELECT is(pg_temp.put('grace', 'same.bin', 'one'), 'created 1', 'and another one comes');
+SELECT is(pg_temp.put('grace', 'same.bin', 'top'), 'updated 2', 'with the same version');
+SELECT throws_ok(
+    pg_temp.asking(
+        'ada',
+        'api.put_file_state(''$1'', ''same.bin'', ''#end'', base_version => 2,'
+        ' conflict_policy => ''server_wins'', file_id => ''%same'')'
+    ),
+    'RO303', NULL, 'where the server wins the other is not overwritten'
+);
+SELECT is(
+    pg_temp.put('ada', 'same.bin', 'top', ', base_version => 2, file_id => ''%same'''),
+    'unchanged 2', 'what it has already is no change'
+);
+SELECT is(
+    pg_temp.put('ada', 'same.bin', 'end', ', base_version => 2, file_id => ''%same'''),
+    'conflict 2', 'else it is a conflict, and texts are not merged on a version of another file'
+);
+SELECT is(
+    pg_temp.ask(
+        'ada',
+        'concat_ws('' '', outcome, copy IS NOT NULL) FROM api.put_file_states(''$1'','
+        ' ''[{"path": "same.bin", "hash": "#end", "base_version": 2, "file_id": "%same"}]'')'
+    ),
+    'conflict t', 'of many as well'
+);
+SELECT is(
+    pg_temp.ask(
+        'grace',
+        'string_agg(outcome || '' '' || code, '', '') FROM api.push_operations(''['
+        '{"id": 1, "kind": "put_file_state", "args": {"workspace_id": "$1", "path": "same.bin",'
+        ' "hash": "#other", "base_version": 2, "file_id": "%same"}}]'')'
+    ),
+    'conflict RO303', 'and of operations'
+);
+SELECT is(
+    pg_temp.ask(
+        person.name,
+        'state FROM api.resolve_conflict((SELECT id FROM api.list_conflicts()), ''theirs'')'
+    ),
+    'resolved', person.name || '''s is decided'
+)
+FROM person
+WHERE person.name IN ('ada', 'grace');
+SELECT is(
+    pg_temp.ask('ada', 'sync_status FROM api.delete_file(''' || file.id || ''')'), 'deleted',
+    file.name || ' goes'
+)
+FROM roost.file_sync_state AS file
+WHERE file.name IN ('same.bin', 'moved.bin') AND file.deleted_at IS NULL;
+SELECT is(
+    pg_temp.put('ada', 'same.bin', 'other', ', base_version => 2, file_id => ''%same'''),
+    'created 1', 'one that was deleted elsewhere does not bring back what was deleted here'
+);
+
+-- What is damaged
+INSERT INTO known SELECT 'same2', pg_temp.ask('ada', 'id FROM api.get_file(''@same.bin'')');
+CREATE FUNCTION pg_temp.check(p_person text, p_more text DEFAULT '')
+RETURNS text
+LANGUAGE sql
+AS $$
+    SELECT pg_temp.ask(
+        p_person,
+        format(
+            'concat_ws('' '', version, size, is_sound, next_byte, damaged) FROM'
+            ' api.verify_file(''%%same2''%s)', p_more
+        )
+    );
+$$;
+CREATE FUNCTION pg_temp.told_since()
+RETURNS text
+LANGUAGE sql
+AS $$
+    SELECT string_agg(
+        concat_ws(' ', event.event, event.payload ->> 'sync_status'), ', '
+        ORDER BY event.event_offset
+    )
+    FROM realtime.events AS event
+    WHERE event.topic = 'workspace:00000000-0000-7000-9000-000000000001'
+        AND event.event_offset > (SELECT value::bigint FROM known WHERE name = 'checked');
+$$;
+INSERT INTO known SELECT 'checked', realtime.last_offset('workspace:' || pg_temp.with_ids('$1'));
+SELECT is(pg_temp.check('joan'), '1 10 t []', 'who reads may have it checked: it is sound');
+SELECT is(pg_temp.told_since(), NULL, 'and nothing is told');
+UPDATE roost.file_chunks AS chunk SET content = convert_to(E'X\nb\nc\nd\nf\n', 'UTF8')
+FROM content
+WHERE content.name = 'other' AND chunk.hash = sha256(content.bytes);
+SELECT is(
+    pg_temp.check('joan'),
+    pg_temp.with_ids(
+        '1 10 f [{"hash": "#other", "size": 10, "problem": "damaged", "from_byte": 0}]'
+    ),
+    'a chunk is not what it was'
+);
+SELECT is(pg_temp.told_since(), 'file.updated error', 'which is told');
+SELECT is(pg_temp.check('ada', ', 1') LIKE '1 10 f %', true, 'and is so again');
+SELECT is(pg_temp.told_since(), 'file.updated error', 'but told once');
+SELECT is(
+    pg_temp.ask('grace', 'sync_status FROM api.get_file(''%same2'')'), 'error', 'it is to be seen'
+);
+SELECT is(
+    pg_temp.check('joan', ', from_byte => 10'), '1 10 t []', 'behind it nothing is found'
+);
+SELECT is(
+    pg_temp.ask('grace', 'sync_status FROM api.get_file(''%same2'')'), 'error',
+    'which does not mend it'
+);
+UPDATE roost.file_chunks AS chunk SET content = content.bytes
+FROM content
+WHERE content.name = 'other' AND chunk.hash = sha256(content.bytes);
+SELECT is(pg_temp.check('joan'), '1 10 t []', 'it is repaired');
+SELECT is(
+    pg_temp.told_since(), 'file.updated error, file.updated synced', 'which is told as well'
+);
+UPDATE roost.file_chunks AS chunk SET content = 'x'
+FROM content
+WHERE content.name = 'other' AND chunk.hash = sha256(content.bytes);
+SELECT is(pg_temp.check('joan') LIKE '1 10 f %', true, 'it is damaged again');
+SELECT is(pg_temp.put('ada', 'same.bin', 'binary'), 'updated 2', 'and another version comes');
+SELECT is(
+    pg_temp.ask('grace', 'sync_status FROM api.get_file(''%same2'')'), 'synced',
+    'that one is sound'
+);
+SELECT is(pg_temp.check('joan', ', 1') LIKE '1 10 f %', true, 'the old one is not');
+SELECT is(pg_temp.check('joan'), '2 3 t []', 'the newest is');
+SELECT is(
+    pg_temp.ask('grace', 'sync_status FROM api.get_file(''%same2'')'), 'synced', 'which counts'
+);
+UPDATE roost.file_chunks AS chunk SET content = content.bytes
+FROM content
+WHERE content.name = 'other' AND chunk.hash = sha256(content.bytes);
+SELECT is(pg_temp.check('joan', ', 1'), '1 10 t []', 'an old version is repaired');
+SELECT is(
+    pg_temp.put('ada', 'same.bin', 'binary3', ', base_version => 0'), 'conflict 2', 'a conflict'
+);
+UPDATE roost.file_chunks AS chunk SET content = 'x'
+FROM content
+WHERE content.name = 'binary' AND chunk.hash = sha256(content.bytes);
+SELECT is(pg_temp.check('joan') LIKE '2 3 f %', true, 'about a damaged file');
+SELECT is(
+    pg_temp.ask('grace', 'sync_status FROM api.get_file(''%same2'')'), 'error', 'which is worse'
+);
+UPDATE roost.file_chunks AS chunk SET content = content.bytes
+FROM content
+WHERE content.name = 'binary' AND chunk.hash = sha256(content.bytes);
+SELECT is(pg_temp.check('joan'), '2 3 t []', 'when that is repaired');
+SELECT is(
+    pg_temp.ask('grace', 'sync_status FROM api.get_file(''%same2'')'), 'conflict',
+    'the conflict is still open'
+);
+UPDATE roost.file_sync_state SET sync_status = 'error'
+WHERE name = 'same.bin' AND deleted_at IS NULL;
+SELECT is(
+    pg_temp.ask(
+        'ada', 'file ->> ''sync_status'' FROM api.put_file_state(''$1'', ''same.bin'', ''#one'')'
+    ),
+    'conflict', 'after another version as well'
+);
+-- As many bytes as a call does not read: 300 chunks of 1 MiB, of which two are not what they were.
+INSERT INTO roost.file_chunks (hash, content)
+SELECT sha256(made.bytes), made.bytes
+FROM (VALUES (convert_to(repeat('0123456789abcdef', 65536), 'UTF8'))) AS made (bytes);
+INSERT INTO roost.file_chunks (hash, content) VALUES (sha256('bad'), 'worse');
+INSERT INTO roost.file_contents (id, workspace_id, hash, size, owner_id)
+SELECT
+    '00000000-0000-7000-9000-0000000000cc', workspace.id, sha256('large'), 300 * 1048576,
+    workspace.user_id
+FROM roost.workspaces AS workspace
+WHERE workspace.id = pg_temp.with_ids('$1')::uuid;
+INSERT INTO roost.content_chunks (content_id, from_byte, size, workspace_id, chunk_hash)
+SELECT
+    '00000000-0000-7000-9000-0000000000cc', place * 1048576::bigint, 1048576,
+    pg_temp.with_ids('$1')::uuid,
+    CASE
+        WHEN place IN (3, 299) THEN sha256('bad')
+        ELSE sha256(convert_to(repeat('0123456789abcdef', 65536), 'UTF8'))
+    END
+FROM generate_series(0, 299) AS place;
+SELECT is(
+    pg_temp.ask(
+        'ada',
+        'state FROM api.resolve_conflict((SELECT id FROM api.list_conflicts()), ''theirs'')'
+    ),
+    'resolved', 'it is decided'
+);
+UPDATE roost.file_sync_state
+SET content_id = '00000000-0000-7000-9000-0000000000cc', sync_status = 'synced'
+WHERE name = 'same.bin' AND deleted_at IS NULL;
+UPDATE roost.file_versions
+SET content_id = '00000000-0000-7000-9000-0000000000cc', size = 300 * 1048576
+WHERE file_id = (SELECT value::uuid FROM known WHERE name = 'same2') AND version = 3;
+CREATE FUNCTION pg_temp.check_part(p_from bigint)
+RETURNS text
+LANGUAGE sql
+AS $$
+    SELECT concat(
+        pg_temp.ask(
+            'joan',
+            format(
+                'concat_ws('' '', is_sound, next_byte, damaged -> 0 ->> ''from_byte'')'
+                ' FROM api.verify_file(''%%same2'', from_byte => %s)', p_from
+            )
+        ),
+        ' ',
+        pg_temp.ask('joan', 'sync_status FROM api.get_file(''%same2'')')
+    );
+$$;
+SELECT is(
+    pg_temp.check_part(sent.from_byte), sent.wanted, format('from byte %s', sent.from_byte)
+)
+FROM (
+    VALUES
+        (0, 'f 268435456 3145728 error'),
+        (268435456, 'f 313524224 error'),
+        (4194304, 't 272629760 error'),
+        (313524225, 't error')
+) AS sent (from_byte, wanted);
+UPDATE roost.content_chunks
+SET chunk_hash = sha256(convert_to(repeat('0123456789abcdef', 65536), 'UTF8'))
+WHERE chunk_hash = sha256('bad');
+SELECT is(
+    pg_temp.check_part(sent.from_byte), sent.wanted,
+    format('repaired, from byte %s', sent.from_byte)
+)
+FROM (
+    VALUES (0, 't 268435456 error'), (268435456, 't synced')
+) AS sent (from_byte, wanted);
+SELECT is(
+    (SELECT isempty(damaged) FROM roost.file_contents WHERE hash = sha256('large')), true,
+    'nothing is left of it'
+);
+SELECT is(
+    pg_temp.ask('ada', 'sync_status FROM api.delete_file(''%same2'')'), 'deleted', 'all that goes'
 );
 
 -- Without a device nobody could decide.

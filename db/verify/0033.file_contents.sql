@@ -9,7 +9,7 @@ WHERE false;
 SELECT hash, content, created_at FROM roost.file_chunks
 WHERE false;
 
-SELECT id, workspace_id, hash, size, owner_id, created_at FROM roost.file_contents
+SELECT id, workspace_id, hash, size, owner_id, damaged, created_at FROM roost.file_contents
 WHERE false;
 
 SELECT content_id, from_byte, size, workspace_id, chunk_hash FROM roost.content_chunks
@@ -22,9 +22,9 @@ SELECT content_id, expires_at FROM roost.content_leases
 WHERE false;
 
 SELECT
-    id, kind, user_id, device_id, workspace_id, owner_id, path, base_version, media_type,
-    modified_at, conflict_policy, header, concat, length, received, reserved, tail, outcome,
-    expires_at, created_at
+    id, kind, user_id, device_id, workspace_id, owner_id, path, base_version, file_id,
+    media_type, modified_at, conflict_policy, header, concat, length, received, reserved, tail,
+    outcome, expires_at, created_at
 FROM roost.uploads
 WHERE false;
 
@@ -33,6 +33,16 @@ WHERE false;
 
 SELECT hash, since FROM roost.unused_chunks
 WHERE false;
+
+SELECT
+    (NULL::roost.upload_under_way).id,
+    (NULL::roost.upload_under_way).path,
+    (NULL::roost.upload_under_way).received,
+    (NULL::roost.upload_under_way).length,
+    (NULL::roost.upload_under_way).user_id,
+    (NULL::roost.upload_under_way).device_id,
+    (NULL::roost.upload_under_way).created_at,
+    (NULL::roost.upload_under_way).expires_at;
 
 SELECT ARRAY['whole', 'partial', 'final']::roost.upload_kind[]
 WHERE false;
@@ -85,6 +95,8 @@ BEGIN
             'index content_leases_expires_at_idx',
             'index uploads_user_id_idx',
             'index uploads_workspace_id_idx',
+            'index uploads_under_way_idx',
+            'index uploads_path_idx',
             'index uploads_expires_at_idx',
             'index upload_chunks_chunk_hash_idx',
             'row-level security of plan_limits',

@@ -79,6 +79,14 @@ SELECT
     (NULL::roost.file_comparison).hunks;
 
 SELECT
+    (NULL::roost.file_check).file_id,
+    (NULL::roost.file_check).version,
+    (NULL::roost.file_check).size,
+    (NULL::roost.file_check).is_sound,
+    (NULL::roost.file_check).damaged,
+    (NULL::roost.file_check).next_byte;
+
+SELECT
     (NULL::roost.workspace_diff).actions,
     (NULL::roost.workspace_diff).through,
     (NULL::roost.workspace_diff).is_complete,

@@ -18,9 +18,32 @@ DECLARE
     v_user_id uuid := roost.require_user();
     v_owner_id uuid := v_user_id;
     v_length bigint := p_length;
+    v_path text := coalesce(p_about ->> 'path', p_about ->> 'filename');
+    v_parts text[];
+    v_there uuid;
 BEGIN
     IF v_workspace_id IS NOT NULL OR p_kind <> 'partial' THEN
         v_owner_id := roost.require_writable(v_workspace_id);
+    END IF;
+
+    -- Before any byte is sent. At the end it is looked at again: meanwhile others move things.
+    IF v_path IS NOT NULL AND p_kind <> 'partial' THEN
+        v_parts := roost.split_file_path(v_path);
+        v_path := array_to_string(v_parts, '/');
+
+        SELECT file.id
+        INTO v_there
+        FROM roost.look_up_file(v_workspace_id, v_parts) AS known
+        JOIN roost.file_sync_state AS file ON file.id = known.o_file_id
+        WHERE file.kind = 'folder';
+
+        IF FOUND THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'RO301',
+                MESSAGE = 'A folder is at this path.',
+                DETAIL = format('path: %s; File: %s', left(v_path, 200), v_there),
+                HINT = 'Send another path, or move the folder first.';
+        END IF;
     END IF;
 
     IF p_kind = 'final' THEN
@@ -30,8 +53,8 @@ BEGIN
     PERFORM roost.require_file_size(v_owner_id, v_length);
 
     INSERT INTO roost.uploads (
-        kind, user_id, device_id, workspace_id, owner_id, path, base_version, media_type,
-        modified_at, conflict_policy, header, concat, length, received, reserved,
+        kind, user_id, device_id, workspace_id, owner_id, path, base_version, file_id,
+        media_type, modified_at, conflict_policy, header, concat, length, received, reserved,
         expires_at
     )
     VALUES (
@@ -40,8 +63,9 @@ BEGIN
         roost.current_device_id(),
         v_workspace_id,
         v_owner_id,
-        coalesce(p_about ->> 'path', p_about ->> 'filename'),
+        v_path,
         (p_about ->> 'base_version')::bigint,
+        (p_about ->> 'file_id')::uuid,
         coalesce(p_about ->> 'media_type', p_about ->> 'filetype'),
         (p_about ->> 'modified_at')::timestamptz,
         p_about ->> 'conflict_policy',
@@ -78,5 +102,5 @@ TO roost_user;
 COMMENT ON FUNCTION roost.create_upload(roost.upload_kind, bigint, text, jsonb, uuid[]) IS
 'Announces an upload of the caller''s, and reserves room for it. p_length is empty where it is not
 known yet; p_about has workspace_id, path and the rest of the metadata; p_parts are the uploads
-that a final one is made of, in their order. Errors: RO101, RO201, RO202, RO302 (a part that is
-none), RO701, RO702.';
+that a final one is made of, in their order. Errors: RO101, RO201, RO202, RO301 (a folder is there),
+RO302 (the path, or a part that is none), RO701, RO702.';

@@ -72,7 +72,8 @@ BEGIN
             v_upload.modified_at,
             v_upload.media_type,
             NULL,
-            v_upload.conflict_policy
+            v_upload.conflict_policy,
+            v_upload.file_id
         )
     )
     WHERE upload.id = p_upload_id

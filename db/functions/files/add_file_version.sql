@@ -29,7 +29,11 @@ BEGIN
         modified_at = p_modified_at,
         metadata = coalesce(p_metadata, file.metadata),
         version = file.version + 1,
-        sync_status = CASE file.sync_status WHEN 'conflict' THEN file.sync_status ELSE 'synced' END,
+        sync_status = CASE
+            WHEN file.sync_status = 'conflict' THEN 'conflict'::roost.file_sync_status
+            WHEN file.sync_status = 'error' AND roost.has_open_conflict(file.id) THEN 'conflict'
+            ELSE 'synced'
+        END,
         updated_at = now(),
         updated_by = roost.current_user_id(),
         deleted_at = NULL

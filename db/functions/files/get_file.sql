@@ -10,7 +10,8 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_file roost.file_sync_state;
+    v_file_id uuid := get_file.file_id;
+    v_file roost.file;
 BEGIN
     IF (get_file.file_id IS NULL) <> (
         get_file.workspace_id IS NOT NULL AND get_file.path IS NOT NULL
@@ -19,14 +20,20 @@ BEGIN
             ERRCODE = 'RO302',
             MESSAGE = 'It is not said which file.',
             HINT = 'Send file_id, or workspace_id and path.';
-    ELSIF get_file.file_id IS NOT NULL THEN
-        RETURN roost.require_file(get_file.file_id, false);
+    ELSIF v_file_id IS NULL THEN
+        PERFORM roost.require_workspace(get_file.workspace_id, 'viewer');
+        v_file_id := (
+            roost.find_file(get_file.workspace_id, roost.split_file_path(get_file.path))
+        ).id;
     END IF;
 
-    PERFORM roost.require_workspace(get_file.workspace_id, 'viewer');
-    v_file := roost.find_file(get_file.workspace_id, roost.split_file_path(get_file.path));
+    v_file := roost.require_file(v_file_id, false);
 
-    RETURN roost.require_file(v_file.id, false);
+    IF v_file.kind = 'file' AND v_file.sync_status = 'synced' THEN
+        v_file.sync_status := roost.upload_status(v_file.workspace_id, v_file.path);
+    END IF;
+
+    RETURN v_file;
 END;
 $$;
 
@@ -44,7 +51,8 @@ Arguments: file_id; or workspace_id and path.
 Returns: an object: id, workspace_id, parent_id, kind, name, path, hash in base16, size,
 media_type, modified_at, version, sync_status, metadata, change_seq, created_at, updated_at,
 deleted_at, created_by, updated_by. hash and size of a folder are null, parent_id at the top of
-the workspace.
+the workspace. sync_status is synced; pending or syncing while something is on its way up to the
+path; conflict while one about it is open; error when it is damaged.
 Errors: RO101, RO201 (no such file or workspace, or not yours to see), RO302 (path, or it is not
 said which), RO310 (a name there differs in capitals alone).
 Example: POST /rpc/get_file {"workspace_id": "<id>", "path": "src/main.py"}';

@@ -22,8 +22,10 @@ DECLARE
     v_container_id uuid := list_files.workspace_id;
     v_folder roost.file_sync_state;
     v_begins text := '';
+    v_has_uploads boolean;
 BEGIN
     PERFORM roost.require_workspace(list_files.workspace_id, 'viewer');
+    v_has_uploads := roost.has_uploads(list_files.workspace_id);
 
     IF (list_files.page_size BETWEEN 1 AND c_most) IS NOT TRUE
         OR list_files.include_deleted IS NULL
@@ -41,7 +43,17 @@ BEGIN
 
     IF list_files.changed_since IS NOT NULL THEN
         RETURN QUERY
-        SELECT (roost.describe_file(file, walked.path)).*
+        SELECT (
+            roost.describe_listed_file(
+                file,
+                walked.path,
+                CASE
+                    WHEN v_has_uploads AND file.sync_status = 'synced' AND file.kind = 'file'
+                        THEN roost.upload_status(file.workspace_id, walked.path)
+                    ELSE file.sync_status
+                END
+            )
+        ).*
         FROM roost.file_sync_state AS file
         CROSS JOIN LATERAL (SELECT roost.file_path(file.id) AS path) AS walked
         WHERE file.workspace_id = list_files.workspace_id
@@ -56,7 +68,19 @@ BEGIN
         RETURN;
     ELSIF list_files.prefix IS NOT NULL THEN
         RETURN QUERY
-        SELECT (roost.describe_file(walked.file, walked.path)).*
+        SELECT (
+            roost.describe_listed_file(
+                walked.file,
+                walked.path,
+                CASE
+                    WHEN v_has_uploads
+                        AND (walked.file).sync_status = 'synced'
+                        AND (walked.file).kind = 'file'
+                        THEN roost.upload_status(list_files.workspace_id, walked.path)
+                    ELSE (walked.file).sync_status
+                END
+            )
+        ).*
         FROM roost.walk_files(
             list_files.workspace_id,
             CASE
@@ -90,7 +114,21 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    SELECT (roost.describe_file(listed.file, v_begins || (listed.file).name)).*
+    SELECT (
+        roost.describe_listed_file(
+            listed.file,
+            v_begins || (listed.file).name,
+            CASE
+                WHEN v_has_uploads
+                    AND (listed.file).sync_status = 'synced'
+                    AND (listed.file).kind = 'file'
+                    THEN roost.upload_status(
+                        list_files.workspace_id, v_begins || (listed.file).name
+                    )
+                ELSE (listed.file).sync_status
+            END
+        )
+    ).*
     FROM (
         (
             SELECT file

@@ -6,7 +6,8 @@ CREATE OR REPLACE FUNCTION roost.put_file(
     p_modified_at timestamptz,
     p_media_type text,
     p_metadata jsonb,
-    p_conflict_policy text
+    p_conflict_policy text,
+    p_file_id uuid
 )
 RETURNS roost.file_outcome
 LANGUAGE plpgsql
@@ -38,11 +39,12 @@ BEGIN
         'path', p_path,
         'base_version', p_base_version,
         'modified_at', p_modified_at,
-        'media_type', p_media_type
+        'media_type', p_media_type,
+        'file_id', p_file_id
     );
     v_outcome := roost.write_file(
         v_operation, p_workspace_id, p_path, p_content_id, p_base_version, p_modified_at,
-        p_media_type, p_metadata
+        p_media_type, p_metadata, p_file_id
     );
 
     -- At the end, since inboxes come after workspaces in the order of locks.
@@ -58,13 +60,18 @@ BEGIN
 END;
 $$;
 
-REVOKE ALL ON FUNCTION roost.put_file(uuid, text, uuid, bigint, timestamptz, text, jsonb, text)
-FROM PUBLIC;
+REVOKE ALL ON FUNCTION roost.put_file(
+    uuid, text, uuid, bigint, timestamptz, text, jsonb, text, uuid
+) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION roost.put_file(uuid, text, uuid, bigint, timestamptz, text, jsonb, text)
-TO roost_api;
+GRANT EXECUTE ON FUNCTION roost.put_file(
+    uuid, text, uuid, bigint, timestamptz, text, jsonb, text, uuid
+) TO roost_api;
 
-COMMENT ON FUNCTION roost.put_file(uuid, text, uuid, bigint, timestamptz, text, jsonb, text) IS
+COMMENT ON FUNCTION roost.put_file(
+    uuid, text, uuid, bigint, timestamptz, text, jsonb, text, uuid
+) IS
 'Puts a content at a path of a workspace as the caller, as roost.write_file does, and tells the
 person''s devices of a conflict that this has opened. A base version of NULL compares nothing, 0
-says that there was none. Raises what roost.write_file raises.';
+says that there was none; p_file_id is the file that it is a version of, NULL compares none.
+Raises what roost.write_file raises.';

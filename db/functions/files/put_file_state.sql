@@ -7,7 +7,8 @@ CREATE OR REPLACE FUNCTION api.put_file_state(
     base_version bigint DEFAULT NULL,
     media_type text DEFAULT NULL,
     metadata jsonb DEFAULT NULL,
-    conflict_policy text DEFAULT 'merge'
+    conflict_policy text DEFAULT 'merge',
+    file_id uuid DEFAULT NULL
 )
 RETURNS roost.file_outcome
 LANGUAGE plpgsql
@@ -30,24 +31,26 @@ BEGIN
         put_file_state.modified_at,
         put_file_state.media_type,
         put_file_state.metadata,
-        put_file_state.conflict_policy
+        put_file_state.conflict_policy,
+        put_file_state.file_id
     );
 END;
 $$;
 
-ALTER FUNCTION api.put_file_state(uuid, text, text, bigint, timestamptz, bigint, text, jsonb, text)
-OWNER TO roost_api;
+ALTER FUNCTION api.put_file_state(
+    uuid, text, text, bigint, timestamptz, bigint, text, jsonb, text, uuid
+) OWNER TO roost_api;
 
 REVOKE ALL ON FUNCTION api.put_file_state(
-    uuid, text, text, bigint, timestamptz, bigint, text, jsonb, text
+    uuid, text, text, bigint, timestamptz, bigint, text, jsonb, text, uuid
 ) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION api.put_file_state(
-    uuid, text, text, bigint, timestamptz, bigint, text, jsonb, text
+    uuid, text, text, bigint, timestamptz, bigint, text, jsonb, text, uuid
 ) TO roost_user;
 
 COMMENT ON FUNCTION api.put_file_state(
-    uuid, text, text, bigint, timestamptz, bigint, text, jsonb, text
+    uuid, text, text, bigint, timestamptz, bigint, text, jsonb, text, uuid
 ) IS
 'Puts a content that the workspace has at a path, in a new file or as a new version of the one
 that is there. Folders on the way are made. What others have put there since the version that it
@@ -61,7 +64,9 @@ Arguments: workspace_id. path, within the workspace, at most 4096 bytes and 64 f
 SHA-256 of the content in base16. size, its bytes; compared where it is sent. modified_at, by the
 client''s clock, to be shown. base_version, the version that it is based on, 0 for none; without
 it nothing is compared. media_type, at most 255 bytes. metadata, an object of at most 64 KiB.
-conflict_policy, merge, last_write_wins, client_wins, server_wins or manual.
+conflict_policy, merge, last_write_wins, client_wins, server_wins or manual. file_id, the file that
+base_version is one of: where another is at the path by now, that is not overwritten, whatever its
+version.
 Returns: an object: outcome, created, updated, unchanged, merged or conflict; file, as get_file
 answers it; of a conflict conflict_id, and copy, the file that has what the caller has made.
 Errors: RO101, RO201 (not your workspace), RO202 (role too low), RO301 (a folder is there, or a

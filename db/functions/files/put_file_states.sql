@@ -9,7 +9,7 @@ DECLARE
     c_most_files CONSTANT integer := 1000;
     c_keys CONSTANT text[] := ARRAY[
         'path', 'hash', 'size', 'modified_at', 'base_version', 'media_type', 'metadata',
-        'conflict_policy'
+        'conflict_policy', 'file_id'
     ];
     v_sent jsonb;
     v_constraint text;
@@ -57,7 +57,8 @@ BEGIN
                 (v_sent ->> 'modified_at')::timestamptz,
                 v_sent ->> 'media_type',
                 nullif(v_sent -> 'metadata', 'null'),
-                v_sent ->> 'conflict_policy'
+                v_sent ->> 'conflict_policy',
+                (v_sent ->> 'file_id')::uuid
             );
             v_put.outcome := v_outcome.outcome;
             v_put.file := v_outcome.file;
@@ -98,7 +99,7 @@ are answered with what is wrong with them, and keep no other from being done.
 
 Callers: the owner of the workspace, and editors.
 Arguments: workspace_id. files, a list of up to 1,000 objects, each with path, hash, size,
-modified_at, base_version, media_type, metadata and conflict_policy as for put_file_state.
+modified_at, base_version, media_type, metadata, conflict_policy and file_id as for put_file_state.
 Returns: a list, in the same order: path, outcome, file, conflict_id and copy as of
 put_file_state; with the outcome rejected code, message, details and hint as that would have
 answered them.

@@ -21,7 +21,8 @@ BEGIN
         coalesce(p_operation.base_version, (v_args ->> 'base_version')::bigint),
         (v_args ->> 'modified_at')::timestamptz,
         v_args ->> 'media_type',
-        nullif(v_args -> 'metadata', 'null')
+        nullif(v_args -> 'metadata', 'null'),
+        (v_args ->> 'file_id')::uuid
     );
 
     RETURN ROW(

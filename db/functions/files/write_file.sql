@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION roost.write_file(
     p_base_version bigint,
     p_modified_at timestamptz,
     p_media_type text,
-    p_metadata jsonb
+    p_metadata jsonb,
+    p_file_id uuid
 )
 RETURNS roost.file_outcome
 LANGUAGE plpgsql
@@ -29,6 +30,7 @@ DECLARE
     v_base jsonb;
     v_known roost.sync_conflicts;
     v_is_stale boolean;
+    v_base_version bigint := p_base_version;
     v_outcome roost.file_outcome;
 BEGIN
     PERFORM roost.lock_workspace(p_workspace_id, 'editor');
@@ -58,6 +60,7 @@ BEGIN
                 AND file.name = v_parts[cardinality(v_parts)]
                 AND file.deleted_at IS NOT NULL
                 AND file.kind = 'file'
+                AND (p_file_id IS NULL OR file.id = p_file_id)
             ORDER BY file.deleted_at DESC
             LIMIT 1;
         END IF;
@@ -88,10 +91,15 @@ BEGIN
         RETURN v_outcome;
     END IF;
 
+    -- Another file has come to the path, with versions of its own.
+    IF p_file_id <> v_file.id THEN
+        v_base_version := NULL;
+    END IF;
+
     -- Other metadata alone make a version too, but are no reason for a conflict.
     IF v_file.hash = v_content.hash
         AND (
-            p_base_version IS DISTINCT FROM v_file.version
+            v_base_version IS DISTINCT FROM v_file.version
             OR p_metadata IS NULL
             OR v_file.metadata::jsonb = p_metadata
         )
@@ -102,7 +110,7 @@ BEGIN
         RETURN v_outcome;
     END IF;
 
-    v_is_stale := p_base_version <> v_file.version;
+    v_is_stale := p_file_id <> v_file.id OR v_base_version <> v_file.version;
 
     IF v_is_stale AND v_operation.policy = 'server_wins' THEN
         RAISE EXCEPTION USING
@@ -117,12 +125,12 @@ BEGIN
     )
     INTO v_base
     FROM roost.file_versions AS old
-    WHERE old.file_id = v_file.id AND old.version = p_base_version AND v_is_stale;
+    WHERE old.file_id = v_file.id AND old.version = v_base_version AND v_is_stale;
 
     v_operation.target_id := v_file.id;
 
     IF v_is_stale AND v_operation.policy = 'merge' THEN
-        v_merge := roost.merge_file(v_file, p_base_version, v_content.id);
+        v_merge := roost.merge_file(v_file, v_base_version, v_content.id);
     END IF;
 
     -- Sent again after a merge that nobody heard of, it adds nothing to what is there.
@@ -234,18 +242,19 @@ END;
 $$;
 
 REVOKE ALL ON FUNCTION roost.write_file(
-    roost.device_operation, uuid, text, uuid, bigint, timestamptz, text, jsonb
+    roost.device_operation, uuid, text, uuid, bigint, timestamptz, text, jsonb, uuid
 ) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION roost.write_file(
-    roost.device_operation, uuid, text, uuid, bigint, timestamptz, text, jsonb
+    roost.device_operation, uuid, text, uuid, bigint, timestamptz, text, jsonb, uuid
 ) TO roost_api;
 
 COMMENT ON FUNCTION roost.write_file(
-    roost.device_operation, uuid, text, uuid, bigint, timestamptz, text, jsonb
+    roost.device_operation, uuid, text, uuid, bigint, timestamptz, text, jsonb, uuid
 ) IS
 'Puts a content at a path of a workspace, and tells it. What others have put there since the
 version that it is based on is merged with it where all is text, else what the caller has made is
 kept in a copy beside it, and a conflict is opened: roost.publish_conflict is to be called with
-that at the end of the transaction. Raises RO101, RO201, RO202, RO301, RO302, RO303, RO310,
-RO311.';
+that at the end of the transaction. p_file_id is the file that this version is of: where another is
+at the path, all of that is what others have put there. Raises RO101, RO201, RO202, RO301, RO302,
+RO303, RO310, RO311.';

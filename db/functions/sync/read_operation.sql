@@ -112,6 +112,7 @@ BEGIN
         WHEN v_operation.kind IN ('send_message', 'create_conversation', 'create_workspace')
             THEN (v_operation.args ->> 'id')::uuid
         WHEN v_operation.kind = 'update_me' THEN roost.current_user_id()
+        WHEN v_operation.kind = 'put_file_state' THEN (v_operation.args ->> 'workspace_id')::uuid
         WHEN 'message_id' = ANY (v_known) THEN (v_operation.args ->> 'message_id')::uuid
         WHEN 'file_id' = ANY (v_known) THEN (v_operation.args ->> 'file_id')::uuid
         WHEN v_operation.kind IN ('create_conversation', 'update_conversation')

@@ -44,19 +44,6 @@ def settle(synced: dict[str, Node], action: Action, result: Node | None) -> set[
             return _uploaded(synced, action, _made(result))
 
 
-def overwrites_another(action: Upload, result: Node) -> bool:
-    """
-    Whether an upload has met another file, which had come to its path since the server was asked
-    and happens to have the same version. What that had in the version before has to be put back.
-    """
-    return (
-        action.base_version > 0
-        and result.id != action.node.id
-        and result.version > 1
-        and result.hash == action.node.hash
-    )
-
-
 def _made(result: Node | None) -> Node:
     if result is None:
         raise ValueError("what was made is not said")

@@ -34,9 +34,9 @@ from roost.client.planning import (
 from roost.client.progress import Progress
 from roost.client.scanning import Scan, scan
 from roost.client.server import MOST_BODY, Server, ServerRefusedError
-from roost.client.settling import overwrites_another, settle
+from roost.client.settling import settle
 from roost.client.state import State
-from roost.client.tree import Node, Tree, paths_of, without
+from roost.client.tree import NEW, Node, Tree, paths_of, without
 
 # Files up to this size are one chunk, and go many at once.
 _SMALL: Final = 256 * 1024
@@ -51,6 +51,9 @@ _PATIENCE: Final = 3
 
 # These say that something has changed since the server was asked, and the next round knows better.
 _CHANGED: Final = frozenset({"RO201", "RO301", "RO303", "RO705"})
+
+# There is no room for this one; for others there may be.
+_NO_ROOM: Final = frozenset({"RO701", "RO702"})
 
 
 @dataclass(slots=True)
@@ -278,9 +281,10 @@ class Sync:
             if upload.node.size > _SMALL:
                 await self._one(upload, failures, result, self._upload_large(result))
 
-    async def _upload_small(
+    async def _read_small(
         self, uploads: Sequence[Upload], failures: Failures, result: Round
-    ) -> None:
+    ) -> tuple[list[Upload], dict[str, bytes]]:
+        """Those that are as they were when they were compared, and their contents by hash."""
         ready: list[Upload] = []
         contents: dict[str, bytes] = {}
         for upload in uploads:
@@ -295,17 +299,30 @@ class Sync:
                 continue
             contents[upload.node.hash] = data
             ready.append(upload)
+        return ready, contents
+
+    async def _upload_small(
+        self, uploads: Sequence[Upload], failures: Failures, result: Round
+    ) -> None:
+        ready, contents = await self._read_small(uploads, failures, result)
         if not ready:
             return
+        refused: dict[str, ServerRefusedError] = {}
         for _ in range(3):
             try:
-                await self._send_contents(contents, result)
+                refused = await self._send_contents(contents, result)
                 break
             except ServerRefusedError as error:
                 if error.code != "RO705":
                     for upload in ready:
                         self._fail(upload, error, failures, result)
                     return
+        for upload in ready:
+            if upload.node.hash in refused:
+                self._fail(upload, refused[upload.node.hash], failures, result)
+        ready = [upload for upload in ready if upload.node.hash not in refused]
+        if not ready:
+            return
         outcomes = await self._server.call(
             "put_file_states",
             workspace_id=self._workspace_id,
@@ -313,13 +330,19 @@ class Sync:
         )
         for upload, outcome in zip(ready, outcomes, strict=True):
             try:
-                self._done(upload, await self._accepted(upload, outcome), result)
-            except (ChangedError, ServerRefusedError) as error:
+                self._done(upload, self._accepted(outcome), result)
+            except ServerRefusedError as error:
                 self._fail(upload, error, failures, result)
             self._progress.moved(upload.node.size)
 
-    async def _send_contents(self, contents: dict[str, bytes], result: Round) -> None:
-        """Each file is one chunk, so the hash of one is that of the other."""
+    async def _send_contents(
+        self, contents: dict[str, bytes], result: Round
+    ) -> dict[str, ServerRefusedError]:
+        """
+        Each file is one chunk, so the hash of one is that of the other. Gives those for which there
+        is no room, by their hash.
+        """
+        refused: dict[str, ServerRefusedError] = {}
         hashes = [digest for digest, data in contents.items() if data]
         missing = await self._server.missing_chunks(self._workspace_id, hashes)
         await self._send([contents[digest] for digest in hashes if digest in missing], result)
@@ -328,9 +351,15 @@ class Sync:
         async def work() -> None:
             for digest, data in waiting:
                 chunks = [(digest, len(data))] if data else []
-                await self._server.make_content(self._workspace_id, digest, len(data), chunks)
+                try:
+                    await self._server.make_content(self._workspace_id, digest, len(data), chunks)
+                except ServerRefusedError as error:
+                    if error.code not in _NO_ROOM:
+                        raise
+                    refused[digest] = error
 
         await _together(work() for _ in range(_AT_ONCE))
+        return refused
 
     async def _send(self, chunks: Sequence[bytes], result: Round) -> None:
         batch: list[bytes] = []
@@ -371,7 +400,7 @@ class Sync:
             (outcome,) = await self._server.call(
                 "put_file_states", workspace_id=self._workspace_id, files=[_put(action)]
             )
-            return await self._accepted(action, outcome)
+            return self._accepted(outcome)
 
         return upload
 
@@ -399,17 +428,11 @@ class Sync:
                     batch, size = [], 0
         await self._send(batch, result)
 
-    async def _accepted(self, upload: Upload, outcome: dict[str, Any]) -> Node:
-        """What the server has in the file's place now. Raises ServerRefusedError, ChangedError."""
+    def _accepted(self, outcome: dict[str, Any]) -> Node:
+        """What the server has in the file's place now. Raises ServerRefusedError."""
         if outcome["outcome"] == "rejected":
             raise ServerRefusedError(409, outcome)
-        node = node_of(outcome["file"])
-        if outcome["outcome"] == "updated" and overwrites_another(upload, node):
-            await self._server.call(
-                "restore_file_version", file_id=node.id, version=node.version - 1
-            )
-            raise ChangedError(upload.path)
-        return node
+        return node_of(outcome["file"])
 
     async def _fetch(self, action: Download) -> Node:
         node = action.node
@@ -469,6 +492,8 @@ def _put(upload: Upload) -> dict[str, Any]:
         "size": node.size,
         "modified_at": datetime.fromtimestamp(node.modified_ns / 1e9, UTC).isoformat(),
         "base_version": upload.base_version,
+        # By now another one may be there, with the same version.
+        "file_id": None if node.id.startswith(NEW) else node.id,
         "metadata": {"executable": node.executable},
         "conflict_policy": "merge",
     }

@@ -67,7 +67,9 @@ async def watch_workspace(
 async def woken(wake: asyncio.Event, seconds: float) -> None:
     """Waits for news, at most so long."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(wake.wait(), seconds)
+        # Not wait_for, which in Python 3.11 forgets a cancellation that comes together with news.
+        async with asyncio.timeout(seconds):
+            await wake.wait()
         # What one call did comes as several events.
         await asyncio.sleep(_TOGETHER)
     wake.clear()

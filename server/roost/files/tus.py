@@ -36,6 +36,7 @@ KNOWN: Final = frozenset(
         "path",
         "filename",
         "base_version",
+        "file_id",
         "media_type",
         "filetype",
         "modified_at",
