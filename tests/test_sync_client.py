@@ -462,6 +462,24 @@ async def test_what_is_said_when_it_can_not_be_done(
         assert said in capsys.readouterr().err
 
 
+async def test_a_workspace_is_made_where_that_is_wanted(
+    two_folders: tuple[Folder, Folder], workspace: tuple[Client, str, str]
+) -> None:
+    laptop, _ = two_folders
+    person, _, _ = workspace
+    write(laptop, "a", b"one")
+    options = dataclasses.replace(laptop.options(), workspace="new")
+    secret = {"ROOST_PASSWORD": PASSWORD}
+    assert await main(options, secret) == FAILED
+    assert await main(dataclasses.replace(options, create=True), secret) == OK
+    write(laptop, "b", b"two")
+    assert await main(dataclasses.replace(options, create=True), secret) == OK
+    (made,) = [one for one in await person.ask("list_workspaces") if one["name"] == "new"]
+    assert made["path"] == str(laptop.path.resolve())
+    listed = await person.ask("list_files", workspace_id=made["id"])
+    assert [one["name"] for one in listed] == ["a", "b"]
+
+
 async def test_the_executable_bit_alone(two_folders: tuple[Folder, Folder]) -> None:
     laptop, desktop = two_folders
     write(laptop, "a", b"#!/bin/sh\n")

@@ -9,6 +9,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="the folder; made where missing")
     parser.add_argument("--workspace", metavar="NAME", required=True, help="its name, path or id")
     parser.add_argument(
+        "--create", action="store_true", help="make the workspace where there is none of that name"
+    )
+    parser.add_argument(
         "--url", help="address of the server (ROOST_URL, else from ROOST_HOST and ROOST_PORT)"
     )
     parser.add_argument("--email", help="who you are (ROOST_EMAIL, or who you were before)")

@@ -41,6 +41,7 @@ class Options:
     """
     workspace -- name, path or id
     password_file -- a file that nobody else may read, with the password in its first line
+    create -- make the workspace where there is none of that name
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Options:
     email: str | None = None
     password_file: Path | None = None
     once: bool = False
+    create: bool = False
 
 
 def options_of(
@@ -62,6 +64,7 @@ def options_of(
         parsed.email or environment.get("ROOST_EMAIL"),
         parsed.password_file,
         parsed.once,
+        parsed.create,
     )
 
 
@@ -126,7 +129,9 @@ async def run(options: Options, environment: Mapping[str, str]) -> int:
         async with aiohttp.ClientSession(timeout=timeout) as http:
             server = Server(http, url, lambda credentials: save(disk.state, credentials))
             await sign_in(server, disk.state, url, options, environment)
-            workspace = await find_workspace(server, options.workspace)
+            workspace = await find_workspace(
+                server, options.workspace, disk.root if options.create else None
+            )
             keep_to(state, url, workspace)
             sync = Sync(disk, state, server, workspace["id"], progress)
             if options.once:
@@ -165,8 +170,11 @@ async def sign_in(
     await server.sign_in(email, secret, socket.gethostname(), known.device_id if known else None)
 
 
-async def find_workspace(server: Server, said: str) -> dict[str, Any]:
-    """The one of that id, path or name. Raises SyncError where there is none, or several."""
+async def find_workspace(server: Server, said: str, made_at: Path | None = None) -> dict[str, Any]:
+    """The one of that id, path or name. Raises SyncError where there is none, or several.
+
+    made_at -- the folder of one that is made where there is none
+    """
     workspaces = await server.find_workspaces()
     for key in ("id", "path", "name"):
         found = [workspace for workspace in workspaces if workspace[key] == said]
@@ -175,8 +183,13 @@ async def find_workspace(server: Server, said: str) -> dict[str, Any]:
         if found:
             ids = ", ".join(workspace["id"] for workspace in found)
             raise SyncError(f"there are {len(found)} workspaces called {said}: say which of {ids}")
+    if made_at is not None:
+        made: dict[str, Any] = await server.call("create_workspace", name=said, path=str(made_at))
+        return made
     names = ", ".join(sorted(workspace["name"] for workspace in workspaces)[:20])
-    raise SyncError(f"there is no workspace {said}: there are {names or 'none'}")
+    raise SyncError(
+        f"there is no workspace {said}, but {names or 'no other either'}: --create makes it"
+    )
 
 
 def keep_to(state: State, url: str, workspace: dict[str, Any]) -> None:
