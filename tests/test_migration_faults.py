@@ -455,7 +455,7 @@ def test_an_index_is_waited_for_without_limit(database: str, files: Path) -> Non
 
         def run() -> None:
             try:
-                migrate(database, directory=files, timeouts=Timeouts(50, 50))
+                migrate(database, directory=files, timeouts=Timeouts(50, 1000))
             except MigrationError as error:
                 failures.append(error)
 
@@ -467,7 +467,7 @@ def test_an_index_is_waited_for_without_limit(database: str, files: Path) -> Non
                 "SELECT 1 FROM pg_stat_activity WHERE application_name = 'yoyo'"
                 " AND datname = current_database()"
                 " AND query ~ 'CONCURRENTLY' AND wait_event_type = 'Lock'"
-                " AND clock_timestamp() - query_start > interval '200 ms'",
+                " AND clock_timestamp() - query_start > interval '1200 ms'",
             )
         reader.rollback()
         runner.join()
